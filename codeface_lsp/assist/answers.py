@@ -1,0 +1,61 @@
+"""Streams a model's answer to a conversation: cleaned of stray markers, closed as soon as nobody listens."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from codeface_lsp.endpoints.types import ChatRequest, Chunk, Endpoint, FinishReason, Timings
+from codeface_lsp.prompting.cleaning import AnswerCleaner
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer."""
+
+    text: str
+    finish_reason: FinishReason = "stop"
+    timings: Timings = field(default_factory=Timings)
+    model: str = ""
+
+
+@asynccontextmanager
+async def closing(items: AsyncIterator[Item]) -> AsyncIterator[AsyncIterator[Item]]:
+    """Close an iterator at the end of the block, which for an endpoint's stream stops the generation."""
+    try:
+        yield items
+    finally:
+        aclose = getattr(items, "aclose", None)
+        if aclose is not None:
+            await aclose()
+
+
+async def stream(endpoint: Endpoint, request: ChatRequest) -> AsyncGenerator[Chunk]:
+    """Stream the answer; the last chunk has the `finish_reason`. Closing this closes the endpoint's stream."""
+    cleaner = AnswerCleaner()
+    async with closing(endpoint.chat(request)) as chunks:
+        async for chunk in chunks:
+            text = cleaner.feed(chunk.text)
+            if chunk.finish_reason is not None:
+                yield replace(chunk, text=text + cleaner.finish())
+                return
+            if cleaner.ended:
+                yield replace(chunk, text=text, finish_reason="stop")
+                return
+            if text:
+                yield replace(chunk, text=text)
+
+
+async def collect(chunks: AsyncIterator[Chunk]) -> Answer:
+    """The whole answer of a stream, which is closed at the end."""
+    pieces: list[str] = []
+    last = Chunk()
+    async with closing(chunks):
+        async for chunk in chunks:
+            pieces.append(chunk.text)
+            last = chunk
+    return Answer("".join(pieces).strip(), last.finish_reason or "stop", last.timings, last.model)

@@ -1,0 +1,102 @@
+"""From what the user typed to what the model is sent: slash commands, references, passages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from codeface_lsp.assist import search, target
+from codeface_lsp.assist.chat import references
+from codeface_lsp.assist.chat.conversation import Reference
+from codeface_lsp.assist.chat.place import Place
+from codeface_lsp.assist.chat.references import Attachment
+from codeface_lsp.assist.chat.slash import Slash
+from codeface_lsp.assist.edits import test_files
+from codeface_lsp.assist.edits.tasks import EditRequest, TaskName, variables
+from codeface_lsp.context.parts import TokenCounter
+from codeface_lsp.errors import DocumentError
+from codeface_lsp.prompting import templates
+from codeface_lsp.workspace.workspace import Workspace
+
+_DEFINITION_TOKENS = 400
+_EDIT_TASKS: dict[str, TaskName] = {"fix": "fix", "doc": "docstring", "refactor": "refactor"}
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The text for the model, and what it was made from."""
+
+    text: str
+    references: tuple[Reference, ...] = ()
+    passages: tuple[search.Passage, ...] = ()
+
+
+async def plain(message: str, workspace: Workspace, place: Place | None) -> Prompt:
+    """A message without a slash command, with what it refers to attached."""
+    attached = await references.attachments(message, workspace, place)
+    return Prompt(templates.render("chat", message=message, attachments=attached), _places(attached))
+
+
+async def slash(command: Slash, workspace: Workspace, place: Place | None, counter: TokenCounter) -> Prompt:
+    """The prompt of a slash command. Raises `DocumentError` if it lacks a selection or a question."""
+    if command.name == "search":
+        if not command.text:
+            raise DocumentError("Put a question behind `/search`.")
+        found = await search.passages(workspace, command.text)
+        if not found:
+            raise DocumentError("Nothing in this workspace matches the question's words; ask in other words.")
+        text = templates.render("search", question=command.text, passages=found)
+        places = tuple(Reference(p.path, p.first_line, p.last_line) for p in found)
+        return Prompt(text, places, tuple(found))
+    if place is None:
+        raise DocumentError(f"`/{command.name}` needs an open document; ask from an editor window with one.")
+    if command.name == "refactor" and not command.text:
+        raise DocumentError("Say behind `/refactor` what to do, for example `/refactor split this function`.")
+    selected = references.selection(workspace, place)
+    attached = await references.attachments(command.text, workspace, place)
+    text = _code_prompt(command, workspace, place, selected, counter)
+    if attached:
+        text = templates.render("chat", message=text, attachments=attached)
+    return Prompt(text, _places([selected, *attached]))
+
+
+def _code_prompt(
+    command: Slash, workspace: Workspace, place: Place, selected: Attachment, counter: TokenCounter
+) -> str:
+    snapshot = place.snapshot
+    path = target.shown_path(workspace, snapshot)
+    context = target.definitions(workspace, snapshot, place.end, _DEFINITION_TOKENS, counter)
+    common = {"path": path, "language": snapshot.language, "code": selected.text, "context": context}
+    match command.name:
+        case "explain":
+            return templates.render("explain", **common, question=command.text, facts="")
+        case "lesson":
+            return templates.render("lesson", **common, topic=command.text)
+        case "tests":
+            source = Path(snapshot.path) if snapshot.path else Path(path)
+            root = next((r for r in workspace.roots if source.is_relative_to(r)), None)
+            file = test_files.find(source, root, snapshot.language)
+            return templates.render(
+                "tests",
+                **common,
+                framework=file.framework,
+                test_path=workspace.relative(file.path),
+                existing="",
+                module=file.module,
+            )
+        case _:
+            request = EditRequest(
+                _EDIT_TASKS[command.name],
+                snapshot,
+                place.start,
+                place.end,
+                place.diagnostics,
+                command.text,
+            )
+            name, values = variables(request, selected.text, path, context)
+            return templates.render(name, **values)
+
+
+def _places(attached: Sequence[Attachment]) -> tuple[Reference, ...]:
+    return tuple(dict.fromkeys(a.reference for a in attached if a.reference is not None))

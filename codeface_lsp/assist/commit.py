@@ -1,0 +1,68 @@
+"""A commit message for what is staged."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from pathlib import Path
+
+from codeface_lsp.assist import ability, answers, target
+from codeface_lsp.assist.chat.references import diff
+from codeface_lsp.assist.explain import chat_request
+from codeface_lsp.endpoints.types import Endpoint, Message
+from codeface_lsp.errors import CodeFaceError
+from codeface_lsp.prompting import code_blocks, templates
+from codeface_lsp.prompting.languages import answer_language
+from codeface_lsp.settings import Settings
+
+_SUBJECT = 72
+
+
+async def message_for(endpoint: Endpoint, settings: Settings, folder: Path) -> str:
+    """The message: a subject of at most 72 characters, and a body if there is something to say.
+
+    Raises `DocumentError` if nothing is staged, `EndpointError`, and `CodeFaceError` if the answer is no message.
+    """
+    staged = await diff([folder], staged=True)
+    model = await ability.chat_model(endpoint, settings)
+    model.require()
+    counter = target.chat_counter(settings)
+    lines = staged.splitlines(keepends=True)
+    budget = model.context_tokens // 2
+    while lines and counter.count("".join(lines)) > budget:
+        lines = lines[: len(lines) * 3 // 4]
+    system = templates.render(
+        "system", answer_language=answer_language(settings.chat.language, ""), language=""
+    )
+    prompt = templates.render("commit", diff="".join(lines), log=await _subjects(folder))
+    request = chat_request([Message("system", system), Message("user", prompt)], settings, model)
+    answer = await answers.collect(answers.stream(endpoint, request))
+    return tidy(answer.text)
+
+
+def tidy(answer: str) -> str:
+    """The message of an answer: out of its code block or quotes, with a subject that fits. Raises `CodeFaceError`."""
+    blocks = code_blocks.extract(answer)
+    text = (blocks[0].code if blocks else answer).strip()
+    if not text:
+        raise CodeFaceError("The model wrote no commit message; ask again.", kind="no_message")
+    subject, _, body = text.partition("\n")
+    subject = subject.removeprefix("Subject:").strip(' "*`').rstrip(".")
+    if len(subject) > _SUBJECT:
+        cut = subject[: _SUBJECT - 3].rsplit(" ", 1)[0]
+        body = f"...{subject[len(cut) :]}\n{body}"
+        subject = cut + "..."
+    return f"{subject}\n\n{body.strip()}".strip()
+
+
+async def _subjects(folder: Path) -> str:
+    """Subjects of the latest commits; empty if there are none."""
+    run = await asyncio.to_thread(
+        subprocess.run,
+        ["git", "log", "-8", "--no-merges", "--format=%s"],
+        cwd=folder,
+        capture_output=True,
+        timeout=10,
+        check=False,
+    )
+    return run.stdout.decode("utf-8", "replace").strip() if run.returncode == 0 else ""

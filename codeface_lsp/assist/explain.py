@@ -1,0 +1,121 @@
+"""Explains a piece of code, streamed; what the parse tree knows for certain stands in where no model can chat."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+
+from codeface_lsp.assist import ability, answers, facts, target
+from codeface_lsp.endpoints.types import ChatRequest, Chunk, Endpoint, Message
+from codeface_lsp.prompting import templates
+from codeface_lsp.prompting.languages import answer_language, code_of
+from codeface_lsp.settings import Settings
+from codeface_lsp.text.snapshot import Snapshot
+from codeface_lsp.workspace import redaction
+from codeface_lsp.workspace.workspace import Workspace
+
+_DEFINITION_TOKENS = 600
+
+
+class Explainer:
+    """The use case behind `codeface/explain`, the command and the terminal."""
+
+    def __init__(self, endpoint: Endpoint, workspace: Workspace, settings: Settings) -> None:
+        self._endpoint = endpoint
+        self._workspace = workspace
+        self._settings = settings
+        self._told: set[str] = set()
+
+    def use(self, settings: Settings) -> None:
+        """Put new settings in force."""
+        self._settings = settings
+
+    async def explain(
+        self, snapshot: Snapshot, start: int, end: int, *, question: str = ""
+    ) -> AsyncGenerator[Chunk]:
+        """Stream an explanation of `[start, end)`, or of the scope at `start` if the range is empty.
+
+        Ends with a chunk that has a `finish_reason`. Closing the generator stops the model. Raises `DocumentError`
+        if no model may see the file or there is no code, and `EndpointError`.
+        """
+        target.check_allowed(self._workspace, snapshot)
+        start, end = target.of_selection(self._workspace.tree(snapshot), snapshot, start, end)
+        model = await ability.chat_model(self._endpoint, self._settings)
+        if not model.can_chat:
+            yield Chunk(self._facts_instead(model, snapshot, start, end, question), finish_reason="stop")
+            return
+        request, note = self._request(model, snapshot, start, end, question)
+        if note:
+            yield Chunk(note)
+        async with aclosing(answers.stream(self._endpoint, request)) as chunks:
+            async for chunk in chunks:
+                yield replace(chunk, text=redaction.restore(chunk.text))
+
+    def _request(
+        self, model: ability.ChatModel, snapshot: Snapshot, start: int, end: int, question: str
+    ) -> tuple[ChatRequest, str]:
+        """The request, and a sentence for the user about what had to be left out."""
+        chat = self._settings.chat
+        counter = target.chat_counter(self._settings)
+        room = max(256, model.context_tokens - min(chat.max_new_tokens, model.context_tokens // 2) - 400)
+        extra = min(_DEFINITION_TOKENS, room // 4)
+        code = target.fit(snapshot, start, end, room - extra, counter)
+        messages = [
+            Message(
+                "system",
+                templates.render(
+                    "system",
+                    answer_language=answer_language(chat.language, question),
+                    language=snapshot.language,
+                ),
+            ),
+            Message(
+                "user",
+                templates.render(
+                    "explain",
+                    path=target.shown_path(self._workspace, snapshot),
+                    language=snapshot.language,
+                    code=redaction.redact_range(snapshot.text, start, start + len(code.code)),
+                    context=target.definitions(self._workspace, snapshot, end, extra, counter),
+                    question=question,
+                    facts=redaction.redact(self._facts(snapshot, start, end, question)),
+                ),
+            ),
+        ]
+        note = ""
+        if code.omitted_lines:
+            note = (
+                f"_The selection is longer than the model's context: its last {code.omitted_lines} lines "
+                "were left out._\n\n"
+            )
+        return chat_request(messages, self._settings, model), note
+
+    def _facts(self, snapshot: Snapshot, start: int, end: int, question: str) -> str:
+        tree = self._workspace.tree(snapshot)
+        if tree is None:
+            return ""
+        human = code_of(self._settings.chat.language, question)
+        return facts.markdown(facts.of_range(tree, start, end), snapshot.language, human)
+
+    def _facts_instead(
+        self, model: ability.ChatModel, snapshot: Snapshot, start: int, end: int, question: str
+    ) -> str:
+        human = code_of(self._settings.chat.language, question)
+        known = self._facts(snapshot, start, end, question)
+        parts = [] if model.name in self._told else [model.notice(human)]
+        self._told.add(model.name)
+        parts += [ability.facts_only(human), known] if known else []
+        return "\n\n".join(parts) or model.notice(human)
+
+
+def chat_request(messages: list[Message], settings: Settings, model: ability.ChatModel) -> ChatRequest:
+    """A request with the sampling of the settings; the answer leaves at least half of the context to the prompt."""
+    chat = settings.chat
+    return ChatRequest(
+        messages,
+        max_tokens=max(1, min(chat.max_new_tokens, model.context_tokens // 2)),
+        temperature=chat.temperature,
+        top_p=chat.top_p,
+        top_k=chat.top_k,
+    )

@@ -1,0 +1,65 @@
+"""The file's own unit of indentation, and a suggestion brought to it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+_SAMPLE_CHARS = 20_000
+_OPENER = re.compile(r"[:{(\[]\s*(#.*|//.*)?$")
+
+
+def unit_of(text: str, around: int) -> str | None:
+    """A tab, or the number of spaces of one level near `around`; None if the text does not say."""
+    sample = text[max(0, around - _SAMPLE_CHARS) : around + _SAMPLE_CHARS // 2]
+    steps: Counter[str] = Counter()
+    above, opened = "", False
+    for line in sample.split("\n"):
+        if not line.strip():
+            continue
+        margin = line[: len(line) - len(line.lstrip(" \t"))]
+        if margin.startswith("\t"):
+            steps["\t"] += 1
+        elif opened and len(margin) > len(above) and "\t" not in above:
+            steps[" " * (len(margin) - len(above))] += 1
+        above, opened = margin, bool(_OPENER.search(line))
+    if not steps:
+        return None
+    unit, count = steps.most_common(1)[0]
+    return unit if unit == "\t" or (1 < len(unit) <= 8 and count * 2 > sum(steps.values())) else None
+
+
+def in_unit(text: str, unit: str, margin: str) -> str:
+    """Rewrite the indentation of the lines after the first in `unit`; `margin` is the first line's.
+
+    Only where the text clearly uses another unit: other characters, or another width at its first opened block.
+    """
+    lines = text.split("\n")
+    theirs = _unit_within(lines, margin)
+    if theirs is None or theirs == unit:
+        return text
+    base = len(margin)
+    return "\n".join([lines[0], *(_converted(line, theirs, unit, margin, base) for line in lines[1:])])
+
+
+def _unit_within(lines: list[str], margin: str) -> str | None:
+    above = margin
+    for number, line in enumerate(lines[1:], start=1):
+        if not line.strip():
+            continue
+        indent = line[: len(line) - len(line.lstrip(" \t"))]
+        if len(indent) > len(above) and indent.startswith(above) and _OPENER.search(lines[number - 1]):
+            step = indent[len(above) :]
+            return step if len(set(step)) == 1 else None
+        above = indent
+    return None
+
+
+def _converted(line: str, theirs: str, unit: str, margin: str, base: int) -> str:
+    indent = line[: len(line) - len(line.lstrip(" \t"))]
+    if not line.strip() or not indent.startswith(margin):
+        return line
+    extra = indent[base:]
+    if len(extra) % len(theirs) or set(extra) - set(theirs):
+        return line
+    return margin + unit * (len(extra) // len(theirs)) + line[len(indent) :]

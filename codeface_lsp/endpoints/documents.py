@@ -1,0 +1,60 @@
+"""Which text of each open document the engine has, so that a key press sends one edit and not the whole file."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+from codeface_lsp.endpoints.types import DocumentText
+
+_KEPT = 32
+
+
+class SentDocuments:
+    """Texts that the engine acknowledged, newest last."""
+
+    def __init__(self) -> None:
+        self._sent: OrderedDict[str, DocumentText] = OrderedDict()
+
+    def field(self, document: DocumentText) -> dict[str, Any]:
+        """The `document` field of a request: bare if known, one edit if its predecessor is known, else whole."""
+        known = self._sent.get(document.id)
+        self._sent[document.id] = document
+        self._sent.move_to_end(document.id)
+        if len(self._sent) > _KEPT:
+            self._sent.popitem(last=False)
+        body: dict[str, Any] = {"id": document.id, "version": document.version}
+        if known is None:
+            return body | {"text": document.text}
+        if known.version == document.version and known.text == document.text:
+            return body
+        start, end, text = difference(known.text, document.text)
+        return body | {"base": known.version, "start": start, "end": end, "text": text}
+
+    def forget(self, document_id: str) -> None:
+        """The engine does not have it (any more)."""
+        self._sent.pop(document_id, None)
+
+    def clear(self) -> None:
+        """A new engine knows nothing."""
+        self._sent.clear()
+
+
+def difference(old: str, new: str) -> tuple[int, int, str]:
+    """Return the smallest single replacement `(start, end, text)` in `old`, in code points, that makes `new`."""
+    limit = min(len(old), len(new))
+    start = _common(limit, lambda n: old[:n] == new[:n])
+    tail = _common(limit - start, lambda n: n == 0 or old[-n:] == new[-n:])
+    return start, len(old) - tail, new[start : len(new) - tail]
+
+
+def _common(limit: int, agrees: Any) -> int:
+    """Largest n <= limit for which `agrees(n)`, which is true up to some n and false from there on."""
+    low, high = 0, limit
+    while low < high:
+        middle = (low + high + 1) // 2
+        if agrees(middle):
+            low = middle
+        else:
+            high = middle - 1
+    return low

@@ -1,0 +1,1 @@
+"""The generation loop: scheduler, prefix cache, sampling, stopping, token healing, speculation."""

@@ -1,0 +1,182 @@
+"""The Llama shape (Llama, Qwen2, Mistral) as straight tensor code: what a module per operation costs is saved.
+
+Same arithmetic as transformers' modules: RMS norm, rotary embedding, grouped-query attention, gated SiLU. The residual
+stream, keys, values and attention are float32 (on a CPU, bfloat16 attention with one query is several times slower);
+linear layers compute in the type of their weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from codeface_lsp.inference.interrupts import Check
+from codeface_lsp.inference.kv import SequenceCache, SlabLayer
+from codeface_lsp.inference.projection import Int8Projection, Projection, project
+from codeface_lsp.models.types import LoadedModel
+
+_CLASSES = ("LlamaForCausalLM", "Qwen2ForCausalLM", "MistralForCausalLM")
+_REFINED = 8
+"""Most likely tokens whose logits are computed in full precision."""
+_ROPES = ("default", "linear", "llama3", "yarn")
+
+
+def fits(model: LoadedModel) -> bool:
+    """Whether a model has exactly the shape that `FusedRunner` computes."""
+    if type(model.model).__name__ not in _CLASSES or model.quantization or model.device.type != "cpu":
+        return False
+    config = model.model.config
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    window = getattr(config, "sliding_window", None)
+    if getattr(config, "layer_types", None) is None and window and window < model.context_length:
+        return False
+    if kinds != {"full_attention"} and not (window and window >= model.context_length):
+        return False
+    rope = model.model.model.rotary_emb.rope_type
+    return config.hidden_act == "silu" and rope in _ROPES and _is_whole(model.model)
+
+
+def _is_whole(model: Any) -> bool:
+    """Every layer in memory, on one device, made of ordinary linear layers."""
+    linears = [m for layer in model.model.layers for n, m in layer.named_modules() if n.endswith("_proj")]
+    return all(type(m) is torch.nn.Linear and m.weight.device.type == "cpu" for m in linears)
+
+
+@dataclass(slots=True)
+class _Layer:
+    qkv: Projection
+    out: Projection
+    gate_up: Projection
+    down: Projection
+    before_attention: torch.Tensor
+    before_mlp: torch.Tensor
+
+
+class FusedRunner:
+    """Runs a model that `fits`. With `int8`, the model's own linear layers become views of the packed weights."""
+
+    def __init__(self, model: LoadedModel, *, int8: bool) -> None:
+        self.check: Check | None = None
+        config = model.model.config
+        body = model.model.model
+        self.vocab_size = int(config.vocab_size)
+        self._heads = int(config.num_attention_heads)
+        self._kv_heads = int(config.num_key_value_heads)
+        self._size = int(getattr(config, "head_dim", None) or config.hidden_size // self._heads)
+        self._eps = float(config.rms_norm_eps)
+        self._embedding: torch.Tensor = body.embed_tokens.weight
+        self._layers = [_layer(layer, int8=int8) for layer in body.layers]
+        self._norm = body.norm.weight.float()
+        self._head = project(model.model, ["lm_head"], int8=int8)
+        self._cos, self._sin = _rotations(body.rotary_emb, model.context_length + 1)
+        self._scale = self._size**-0.5
+
+    def new_cache(self) -> SequenceCache:
+        """An empty cache."""
+        return SequenceCache([SlabLayer() for _ in self._layers], croppable=True)
+
+    def forward(self, tokens: Sequence[int], cache: SequenceCache, keep: int = 1) -> torch.Tensor:
+        """Append `tokens` to `cache`; float32 logits of the last `keep` of them, shape (keep, vocabulary)."""
+        with torch.inference_mode():
+            start, count = cache.length, len(tokens)
+            rows = F.embedding(torch.tensor(tokens), self._embedding).float()
+            rotation = self._cos[start : start + count], self._sin[start : start + count]
+            mask = _mask(start, count)
+            for layer, slab in zip(self._layers, cache.layers, strict=True):
+                self._stop()
+                rows += self._attention(layer, slab, rows, rotation, mask)
+                self._stop()
+                rows += self._mlp(layer, rows)
+            logits = self._logits(F.rms_norm(rows[-keep:], self._norm.shape, self._norm, self._eps))
+        cache.advanced(count)
+        return logits
+
+    def _logits(self, rows: torch.Tensor) -> torch.Tensor:
+        logits = self._head(rows.to(self._head.dtype))
+        if isinstance(self._head, Int8Projection):
+            return self._head.weight.refine(logits, rows, _REFINED)
+        return logits.float()
+
+    def _stop(self) -> None:
+        if self.check is not None:
+            self.check()
+
+    def _normed(self, rows: torch.Tensor, weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        return F.rms_norm(rows, weight.shape, weight, self._eps).to(dtype)
+
+    def _attention(
+        self,
+        layer: _Layer,
+        slab: SlabLayer,
+        rows: torch.Tensor,
+        rotation: tuple[torch.Tensor, torch.Tensor],
+        mask: torch.Tensor | None,
+    ) -> torch.Tensor:
+        count, heads, groups = len(rows), self._heads, self._kv_heads
+        normed = self._normed(rows, layer.before_attention, layer.qkv.dtype)
+        qkv = layer.qkv(normed).float().view(count, heads + 2 * groups, self._size)
+        rotated = _rotated(qkv[:, : heads + groups], *rotation).transpose(0, 1)
+        values = qkv[:, heads + groups :].transpose(0, 1)
+        keys, values = slab.update(rotated[None, heads:], values[None])
+        query = rotated[:heads]
+        if count == 1 and heads != groups:
+            attended = self._single(query, keys[0], values[0])
+        else:
+            attended = F.scaled_dot_product_attention(
+                query[None],
+                keys,
+                values,
+                attn_mask=mask,
+                is_causal=mask is None and count > 1,
+                scale=self._scale,
+                enable_gqa=heads != groups,
+            )[0]
+        return layer.out(attended.transpose(0, 1).reshape(count, -1).to(layer.out.dtype))
+
+    def _single(self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """One query for each head; heads that share keys are rows of one product. Shape (heads, 1, head size)."""
+        grouped = query.reshape(self._kv_heads, -1, self._size) * self._scale
+        weights = torch.softmax(torch.bmm(grouped, keys.transpose(1, 2)), dim=-1)
+        return torch.bmm(weights, values).view(self._heads, 1, self._size)
+
+    def _mlp(self, layer: _Layer, rows: torch.Tensor) -> torch.Tensor:
+        normed = self._normed(rows, layer.before_mlp, layer.gate_up.dtype)
+        gate, up = layer.gate_up(normed).chunk(2, dim=-1)
+        return layer.down(F.silu(gate).mul_(up))
+
+
+def _layer(layer: Any, *, int8: bool) -> _Layer:
+    attention, mlp = layer.self_attn, layer.mlp
+    return _Layer(
+        qkv=project(attention, ["q_proj", "k_proj", "v_proj"], int8=int8),
+        out=project(attention, ["o_proj"], int8=int8),
+        gate_up=project(mlp, ["gate_proj", "up_proj"], int8=int8),
+        down=project(mlp, ["down_proj"], int8=int8),
+        before_attention=layer.input_layernorm.weight.float(),
+        before_mlp=layer.post_attention_layernorm.weight.float(),
+    )
+
+
+def _rotations(rotary: Any, length: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cosines and sines of every position, shape (length, 1, head size); the sines of the first half negated."""
+    with torch.inference_mode():
+        cos, sin = rotary(torch.zeros(1, dtype=torch.float32), torch.arange(length)[None])
+        signed = sin[0].clone()
+        signed[:, : signed.shape[-1] // 2].neg_()
+        return cos[0][:, None].contiguous(), signed[:, None].contiguous()
+
+
+def _rotated(rows: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Rotary embedding (Su et al. 2021) of shape (rows, heads, head size), with the halves as pairs."""
+    return torch.addcmul(rows * cos, rows.roll(rows.shape[-1] // 2, -1), sin)
+
+
+def _mask(start: int, count: int) -> torch.Tensor | None:
+    """What `count` tokens behind `start` others may see; None where causality needs no mask."""
+    if count == 1 or start == 0:
+        return None
+    return torch.ones(count, start + count, dtype=torch.bool).tril_(start)

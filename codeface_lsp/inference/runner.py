@@ -1,0 +1,56 @@
+"""What runs a model: tokens and a cache in, logits out. One interface for the plain path and the fast ones."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+
+from codeface_lsp.inference.interrupts import Check, Hooks
+from codeface_lsp.inference.kv import SequenceCache, new_cache
+from codeface_lsp.models.types import LoadedModel
+
+
+class Runner(Protocol):
+    """Runs forward passes of one model, on the generation thread only."""
+
+    vocab_size: int
+    check: Check | None
+    """Called between layers during a pass; what it raises leaves the pass and the cache must be rolled back."""
+
+    def new_cache(self) -> SequenceCache:
+        """An empty cache."""
+        ...
+
+    def forward(self, tokens: Sequence[int], cache: SequenceCache, keep: int = 1) -> torch.Tensor:
+        """Append `tokens` to `cache`; returns float32 logits of the last `keep` of them, shape (keep, vocabulary)."""
+        ...
+
+
+class PlainRunner:
+    """Any causal model of transformers through its own `forward`."""
+
+    def __init__(self, model: LoadedModel) -> None:
+        self.check: Check | None = None
+        self._model = model.model
+        self._device = model.device
+        self._hooks = Hooks(self._model, lambda: self.check)
+        self._keeps = "logits_to_keep" in inspect.signature(self._model.forward).parameters
+        self._config = self._model.config.get_text_config(decoder=True)
+        self.vocab_size = int(self._config.vocab_size)
+
+    def new_cache(self) -> SequenceCache:
+        """An empty cache."""
+        return new_cache(self._config)
+
+    def forward(self, tokens: Sequence[int], cache: SequenceCache, keep: int = 1) -> torch.Tensor:
+        """Append `tokens` to `cache`; float32 logits of the last `keep` of them."""
+        arguments: dict[str, Any] = {"logits_to_keep": keep} if self._keeps else {}
+        with torch.inference_mode():
+            ids = torch.tensor([list(tokens)], dtype=torch.long, device=self._device)
+            output = self._model(input_ids=ids, past_key_values=cache, use_cache=True, **arguments)
+            logits: torch.Tensor = output.logits[0, -keep:].float().cpu()
+        cache.advanced(len(tokens))
+        return logits

@@ -1,0 +1,73 @@
+"""Draws the next token from logits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from codeface_lsp.inference.types import Sampling, TokenLogprob
+
+
+class Sampler:
+    """Temperature, top-k, top-p, min-p and repetition penalty, in the order of transformers' `generate`."""
+
+    def __init__(self, sampling: Sampling) -> None:
+        self._sampling = sampling
+        self.greedy = sampling.temperature <= 0
+        self._random: torch.Generator | None = None
+        if not self.greedy:
+            self._random = torch.Generator()
+            if sampling.seed is not None:
+                self._random.manual_seed(sampling.seed)
+            else:
+                self._random.seed()
+
+    @property
+    def penalizes(self) -> bool:
+        """Whether the tokens so far matter."""
+        return self._sampling.repetition_penalty != 1.0
+
+    def penalize(self, logits: torch.Tensor, seen: Sequence[int]) -> torch.Tensor:
+        """Make tokens that occurred less likely (Keskar et al. 2019, CTRL); `logits` has shape (vocabulary,)."""
+        if not self.penalizes or not seen:
+            return logits
+        ids = torch.tensor(sorted(set(seen)), dtype=torch.long)
+        penalty = self._sampling.repetition_penalty
+        chosen = logits[ids]
+        return logits.index_copy(0, ids, torch.where(chosen < 0, chosen * penalty, chosen / penalty))
+
+    def draw(self, logits: torch.Tensor) -> int:
+        """The next token."""
+        if self.greedy:
+            return int(logits.argmax())
+        logits = self._restrict(logits / self._sampling.temperature)
+        probabilities = torch.softmax(logits, dim=-1)
+        return int(torch.multinomial(probabilities, 1, generator=self._random))
+
+    def _restrict(self, logits: torch.Tensor) -> torch.Tensor:
+        sampling = self._sampling
+        if 0 < sampling.top_k < logits.shape[-1]:
+            threshold = torch.topk(logits, sampling.top_k).values[-1]
+            logits = logits.masked_fill(logits < threshold, -torch.inf)
+        if sampling.top_p < 1:
+            ordered, order = torch.sort(logits, descending=True)
+            probabilities = torch.softmax(ordered, dim=-1)
+            before = torch.cumsum(probabilities, dim=-1) - probabilities
+            surplus = before >= sampling.top_p
+            surplus[0] = False
+            logits = logits.index_fill(0, order[surplus], -torch.inf)
+        if sampling.min_p > 0:
+            probabilities = torch.softmax(logits, dim=-1)
+            logits = logits.masked_fill(probabilities < sampling.min_p * probabilities.max(), -torch.inf)
+        return logits
+
+
+def logprob(logits: torch.Tensor, token: int, top: int) -> TokenLogprob:
+    """Log-probability of a token under `logits` of shape (vocabulary,), with the `top` most likely ones."""
+    total = torch.logsumexp(logits, dim=-1)
+    best: tuple[tuple[int, float], ...] = ()
+    if top > 0:
+        values, ids = torch.topk(logits, min(top, logits.shape[-1]))
+        best = tuple(zip(ids.tolist(), (values - total).tolist(), strict=True))
+    return TokenLogprob(token, float(logits[token] - total), best)

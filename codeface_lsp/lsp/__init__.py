@@ -1,0 +1,1 @@
+"""One file per LSP method: thin handlers over codeface_lsp.assist."""

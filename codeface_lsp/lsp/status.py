@@ -1,0 +1,97 @@
+"""What CodeFace is doing, as `codeface/didChangeStatus` and as work-done progress for clients that show it."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from lsprotocol import types
+
+from codeface_lsp.endpoints.types import EngineEvent
+
+if TYPE_CHECKING:
+    from codeface_lsp.lsp.base import CodeFaceServer
+
+METHOD = "codeface/didChangeStatus"
+_KINDS = {"error": "Error", "stopped": "Warning", "paused": "Inactive"}
+
+
+class ProgressBar:
+    """One server-created work-done progress; silent where the client has none (LSP 3.17, "Work Done Progress")."""
+
+    def __init__(self, ls: CodeFaceServer, title: str) -> None:
+        window = ls.client_capabilities.window
+        self._ls = ls
+        self._title = title
+        self._token: str | None = None
+        self._creating = False
+        self._possible = bool(window and window.work_done_progress)
+
+    async def report(self, message: str, share: float | None = None) -> None:
+        """Show progress; `share` from 0 to 1 if known."""
+        if not self._possible:
+            return
+        percentage = None if share is None else round(100 * max(0.0, min(1.0, share)))
+        progress = self._ls.work_done_progress
+        if self._token is None and not self._creating:
+            self._creating = True
+            token = f"codeface-{uuid.uuid4()}"
+            await progress.create_async(token)
+            if not self._creating:
+                return  # it ended while the client was asked
+            self._token, self._creating = token, False
+            begin = types.WorkDoneProgressBegin(self._title, message=message, percentage=percentage)
+            progress.begin(token, begin)
+        elif self._token is not None:
+            progress.report(self._token, types.WorkDoneProgressReport(message=message, percentage=percentage))
+
+    def end(self, message: str | None = None) -> None:
+        """Take it away; harmless if it never showed."""
+        self._creating = False
+        if self._token is not None:
+            self._ls.work_done_progress.end(self._token, types.WorkDoneProgressEnd(message=message))
+            self._ls.work_done_progress.tokens.pop(self._token, None)
+            self._token = None
+
+
+def send(
+    ls: CodeFaceServer, state: str, *, busy: bool = False, message: str = "", progress: float | None = None
+) -> None:
+    """Send one `codeface/didChangeStatus`."""
+    status: dict[str, Any] = {"kind": _KINDS.get(state, "Normal"), "state": state, "busy": busy}
+    if message:
+        status["message"] = message
+    if progress is not None:
+        status["progress"] = progress
+    ls.status = status
+    ls.protocol.notify(METHOD, status)
+
+
+async def follow_endpoint(ls: CodeFaceServer) -> None:
+    """Keep the model server alive while this window is open, and show what it does."""
+    bar = ProgressBar(ls, "CodeFace")
+    async with aclosing(ls.services.endpoint.attach()) as events:
+        async for event in events:
+            await _show(ls, bar, event)
+
+
+async def _show(ls: CodeFaceServer, bar: ProgressBar, event: EngineEvent) -> None:
+    waiting = event.state in ("starting", "loading")
+    send(ls, event.state, busy=waiting, message=event.message, progress=event.progress)
+    if waiting:
+        await bar.report(event.message or f"{event.state} {event.model}".strip(), event.progress)
+        return
+    bar.end(event.message)
+    if event.state == "error":
+        ls.show_error(event.message)
+
+
+async def index_workspace(ls: CodeFaceServer) -> None:
+    """Build the symbol index in the background, with progress."""
+    bar = ProgressBar(ls, "CodeFace index")
+    ls.services.workspace.on_notice = ls.show_warning
+    try:
+        await ls.services.workspace.start(bar.report)
+    finally:
+        bar.end()

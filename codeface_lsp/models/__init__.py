@@ -1,0 +1,1 @@
+"""Model registry, loader, manager, memory and families."""

@@ -1,0 +1,1 @@
+"""Prompt templates, fill-in-the-middle forms and chat formats, per model family."""

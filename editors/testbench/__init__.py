@@ -1,0 +1,1 @@
+"""What the tests in real editors need on the machine, and how it gets there."""

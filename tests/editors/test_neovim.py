@@ -1,0 +1,227 @@
+"""Neovim with the plug-in of this repository: ghost text, actions and chat, as a user would see them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.editors.conftest import EDITORS, Editor, House, find_editor, until
+from tests.editors.scripted import ScriptedServer
+from tests.editors.terminal import Terminal
+
+pytestmark = [pytest.mark.editors, pytest.mark.timeout(240)]
+
+INIT = """
+vim.opt.runtimepath:prepend({plugin!r})
+vim.cmd('filetype indent off')
+vim.o.autoindent = false
+vim.opt.swapfile = false
+vim.o.background = 'dark'
+vim.cmd.colorscheme('habamax')
+require('codeface').setup({{ {options} }})
+"""
+
+
+NEW_CODE = "\ndef total_perimeter(shapes):\n    total = 0\n    for shape in shapes:\n        total += sha"
+
+
+class Neovim:
+    """A running Neovim: its screen, and what its server socket tells."""
+
+    def __init__(self, terminal: Terminal, program: Editor, socket: Path) -> None:
+        self.terminal = terminal
+        self._program = program
+        self._socket = socket
+
+    def lua(self, code: str) -> Any:
+        """Run Lua inside of it; returns what the code returns."""
+        script = self._socket.with_suffix(".lua")
+        script.write_text(code)
+        expression = f"json_encode(luaeval('dofile(_A)', '{script}'))"
+        answer = subprocess.run(
+            [self._program.executable, "--headless", "--server", self._socket, "--remote-expr", expression],
+            env={**os.environ, **self._program.environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        return json.loads(answer.stdout) if answer.stdout else None
+
+    def command(self, text: str) -> None:
+        """Run an Ex command."""
+        self.lua(f"vim.cmd({json.dumps(text)})")
+
+    @property
+    def line(self) -> str:
+        """The current line."""
+        return str(self.lua("return vim.api.nvim_get_current_line()"))
+
+    def ghost(self) -> str:
+        """The ghost text on the screen, "" if there is none."""
+        return str(
+            self.lua(
+                """
+                local found = {}
+                for _, name in ipairs({ 'nvim.lsp.inline_completion', 'codeface.ghost' }) do
+                  local namespace = vim.api.nvim_get_namespaces()[name]
+                  local marks = namespace
+                    and vim.api.nvim_buf_get_extmarks(0, namespace, 0, -1, { details = true }) or {}
+                  for _, mark in ipairs(marks) do
+                    found[#found + 1] = mark[4].virt_text and mark[4].virt_text[1][1] or ''
+                    for _, line in ipairs(mark[4].virt_lines or {}) do
+                      found[#found + 1] = line[1][1]
+                    end
+                  end
+                end
+                return table.concat(found, '\\n')
+                """
+            )
+        )
+
+    def wait_for_ghost(self) -> str:
+        """Ghost text; a key is typed again now and then, since Neovim asks only when one types."""
+        tries = itertools.count(1)
+
+        def seen() -> str:
+            if not (ghost := self.ghost()) and next(tries) % 40 == 0:
+                last = self.line[-1]
+                self.terminal.press("BSpace")
+                self.terminal.type(last)
+            return ghost
+
+        return until(seen, lambda: f"ghost text; the screen:\n{self.terminal.text()}")
+
+    def text(self) -> str:
+        return "\n".join(self.lua("return vim.api.nvim_buf_get_lines(0, 0, -1, false)"))
+
+    def started(self) -> None:
+        until(
+            lambda: self.lua(
+                "return require('codeface').client(0) ~= nil and require('codeface').client(0).initialized"
+            ),
+            lambda: f"the server; the screen:\n{self.terminal.text()}",
+        )
+
+
+@contextmanager
+def neovim(
+    house: House, project: Path, file: str = "shapes.py", options: str = "", editor: str = "nvim"
+) -> Iterator[Neovim]:
+    program = find_editor(editor)
+    folder = house.path.parent / "nvim"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    socket = folder / "s"
+    init = folder / "init.lua"
+    init.write_text(INIT.format(plugin=str(EDITORS / "neovim"), options=options))
+    command = [program.executable, "--clean", "-u", str(init), "--listen", str(socket), file]
+    environment = {**house.environment, **program.environment, "XDG_STATE_HOME": str(folder)}
+    with Terminal(command, cwd=project, environment=environment) as terminal:
+        until(socket.exists, lambda: f"Neovim's socket; the screen:\n{terminal.text()}")
+        yield Neovim(terminal, program, socket)
+
+
+def test_ghost_text_of_the_bundled_model_is_seen_and_accepted(bundled: House, project: Path) -> None:
+    with neovim(bundled, project) as editor:
+        editor.started()
+        editor.command("normal! G")
+        editor.terminal.type("o")
+        editor.terminal.type(
+            "\ndef total_perimeter(shapes):\n    total = 0\n    for shape in shapes:\n        total += sha"
+        )
+        ghost = editor.wait_for_ghost()
+        editor.terminal.picture("neovim-ghost-text")
+        before = editor.text()
+        editor.terminal.press("Tab")
+        until(lambda: len(editor.text()) > len(before), "the accepted text")
+        assert (
+            editor.text().replace(" ", "").replace("\n", "").find(ghost.replace(" ", "").replace("\n", ""))
+            >= 0
+        )
+
+
+@pytest.mark.parametrize("options", ["", "native = false"], ids=["native", "drawn by the plug-in"])
+def test_words_lines_and_the_whole_are_accepted(scripted: House, project: Path, options: str) -> None:
+    with neovim(scripted, project, options=options) as editor:
+        editor.started()
+        editor.command("normal! G")
+        editor.terminal.type("ovalue = ")
+        assert editor.wait_for_ghost() == "mock()  # mock"
+        editor.terminal.press("M-w")
+        until(
+            lambda: editor.line == "value = mock",
+            lambda: f"a word, not {editor.line!r}",
+        )
+        until(lambda: editor.ghost().startswith("()"), lambda: f"the rest, not {editor.ghost()!r}")
+        editor.terminal.press("Tab")
+        until(
+            lambda: editor.line.startswith("value = mock()"),
+            lambda: f"the whole, not {editor.line!r}",
+        )
+
+
+def test_a_fix_is_applied(scripted: House, scripted_server: ScriptedServer, project: Path) -> None:
+    (project / "wrong.py").write_text("def double(x):\n    return x +\n")
+    scripted_server.answers["return x +"] = "```python\ndef double(x):\n    return x + x\n```\n"
+    with neovim(scripted, project, "wrong.py") as editor:
+        editor.started()
+        editor.command("normal! 2G")
+        editor.lua(
+            """
+            vim.diagnostic.set(vim.api.nvim_create_namespace('test'), 0, {
+              { lnum = 1, col = 0, end_col = 14, message = 'invalid syntax', severity = 1 },
+            })
+            """
+        )
+        editor.command("CodeFace fix")
+        until(
+            lambda: "return x + x" in editor.text(), lambda: f"the fix; the screen:\n{editor.terminal.text()}"
+        )
+
+
+def test_chat_streams_stops_and_hands_its_code_over(
+    scripted: House, scripted_server: ScriptedServer, project: Path
+) -> None:
+    scripted_server.answers["What is the answer?"] = "It is:\n\n```python\nANSWER = 42\n```\n"
+    with neovim(scripted, project) as editor:
+        editor.started()
+        editor.command("CodeFace chat What is the answer?")
+        until(lambda: editor.text().count("## You") == 2, lambda: f"an answer, not:\n{editor.text()}")
+        assert "ANSWER = 42" in editor.text()
+        editor.terminal.picture("neovim-chat")
+        editor.lua("vim.fn.search('ANSWER', 'bw')")
+        editor.terminal.type("gi")
+        until(lambda: "ANSWER = 42" in _code(editor), "the code block in the file")
+
+        scripted_server.cut_off.clear()
+        editor.command("CodeFace chat endless, please")
+        until(lambda: editor.text().count("word") > 5, lambda: f"the stream to begin:\n{editor.text()}")
+        editor.command("CodeFace chat-stop")
+        until(lambda: "_Stopped._" in editor.text(), "the answer to stop")
+        assert scripted_server.cut_off.wait(30)
+
+
+def test_status_and_health(scripted: House, project: Path) -> None:
+    with neovim(scripted, project) as editor:
+        editor.started()
+        until(
+            lambda: editor.lua("return require('codeface.status').current.state") == "ready",
+            lambda: f"ready, not {editor.lua('return require([[codeface.status]]).current')}",
+        )
+        assert editor.lua("return require('codeface.status').line()") == "CodeFace"
+        editor.command("checkhealth codeface")
+        assert "the server runs" in editor.text()
+        assert "`codeface doctor` did not answer" not in editor.text()
+
+
+def _code(editor: Neovim) -> str:
+    return "\n".join(editor.lua("return vim.api.nvim_buf_get_lines(vim.fn.bufnr('shapes.py'), 0, -1, false)"))

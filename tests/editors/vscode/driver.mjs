@@ -1,0 +1,136 @@
+// Drives VS Code in a headless browser: opens a folder, types, looks, takes pictures.
+import { createRequire } from "node:module";
+import * as path from "node:path";
+
+const require = createRequire(import.meta.url);
+
+export async function open(config) {
+  const { chromium } = require(config.playwright);
+  const browser = await chromium.launch({
+    executablePath: config.chromium,
+    env: { ...process.env, ...config.chromiumEnvironment },
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+  const context = await browser.newContext({ viewport: { width: 1280, height: 760 } });
+  await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: config.url });
+  const page = await context.newPage();
+  page.setDefaultTimeout(60_000);
+  return { browser, code: new Code(page, config) };
+}
+
+/** Poll until `check` gives something truthy. */
+export async function until(check, what, timeout = 60_000) {
+  const deadline = Date.now() + timeout;
+  for (;;) {
+    const value = await check();
+    if (value) return value;
+    if (Date.now() > deadline) throw new Error(`waited ${timeout / 1000} s for ${typeof what === "function" ? await what() : what}`);
+    await new Promise((resolve) => setTimeout(resolve, 40));
+  }
+}
+
+export class Code {
+  constructor(page, config) {
+    this.page = page;
+    this.config = config;
+  }
+
+  /** Load the workbench with a folder, and a file if one is named. */
+  async folder(file) {
+    const host = new URL(this.config.url).host;
+    const payload = [["skipWelcome", "true"], ["skipReleaseNotes", "true"]];
+    if (file) payload.push(["openFile", `vscode-remote://${host}${encodeURI(path.join(this.config.folder, file))}`]);
+    const query = new URLSearchParams({ folder: this.config.folder, payload: JSON.stringify(payload) });
+    await this.page.goto(`${this.config.url}/?${query}`);
+    await this.page.locator(".monaco-workbench .part.editor").first().waitFor();
+    if (file) await this.page.locator(".monaco-editor .view-lines").first().waitFor();
+  }
+
+  async ready() {
+    await this.status(/^CodeFace( ready)?$/);
+  }
+
+  /** Wait until the status bar item's label matches. */
+  async status(pattern) {
+    const item = this.page.locator('.statusbar-item[id*="codeface"] [role="button"], .statusbar-item[id*="codeface"] a');
+    await until(
+      async () => (await item.count()) > 0 && pattern.test(((await item.first().getAttribute("aria-label")) ?? "").trim()),
+      async () => `status ${pattern}, not “${(await item.count()) ? await item.first().getAttribute("aria-label") : "no item"}”`,
+    );
+  }
+
+  async press(keys) {
+    await this.page.keyboard.press(keys);
+  }
+
+  async type(text) {
+    await this.page.keyboard.type(text, { delay: 25 });
+  }
+
+  /** Put the cursor at the end of the file. */
+  async end() {
+    await this.page.locator(".monaco-editor .view-lines").first().click();
+    await this.press("Control+End");
+  }
+
+  /** Run a command of the palette by its whole title. */
+  async command(title) {
+    await this.press("F1");
+    const input = this.page.locator(".quick-input-widget input").first();
+    await input.waitFor();
+    await input.fill(`>${title}`);
+    const row = this.page.locator(".quick-input-list .monaco-list-row").filter({ hasText: title }).first();
+    await row.waitFor();
+    await row.click();
+  }
+
+  /** The ghost text on the screen, "" if there is none. */
+  async ghost() {
+    return this.page.evaluate(() =>
+      [...document.querySelectorAll("[class*=ghost-text]")]
+        .filter((element) => !element.parentElement?.closest("[class*=ghost-text]"))
+        .map((element) => element.textContent)
+        .join("\n")
+        .replaceAll("\u00a0", " "),
+    );
+  }
+
+  /** Ghost text that matches; if `key` is given, it is typed again now and then, since the editor asks when one types. */
+  async waitForGhost(pattern = /\S/, key = undefined) {
+    let asked = Date.now();
+    return until(
+      async () => {
+        const text = await this.ghost();
+        if (pattern.test(text)) return text;
+        if (key && Date.now() - asked > 3000) {
+          asked = Date.now();
+          await this.press("Backspace");
+          await this.type(key);
+        }
+        return undefined;
+      },
+      async () => `ghost text ${pattern}, not “${await this.ghost()}”`,
+    );
+  }
+
+  /** The page inside the chat view. */
+  async chat() {
+    return until(async () => {
+      for (const frame of this.page.frames()) {
+        if (await frame.locator("body[data-ready] #input").count().catch(() => 0)) return frame;
+      }
+    }, "the chat page");
+  }
+
+  async picture(name) {
+    await this.page.screenshot({ path: path.join(this.config.artifacts, `${name}.png`) });
+  }
+}

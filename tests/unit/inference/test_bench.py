@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+
+from codeface_lsp.inference import bench
+from codeface_lsp.inference.bench import Worker
+
+
+def test_a_row_says_how_many_times_faster() -> None:
+    assert bench.row("x", [0.002, 0.001, 0.003], [0.02], "peer") == {
+        "name": "x",
+        "ours": 2.0,
+        "peer": 20.0,
+        "peer_name": "peer",
+        "ratio": 0.1,
+        "unit": "ms",
+    }
+    assert bench.rate("x", [0.01], [0.02], "peer")["ratio"] == 2.0
+
+
+def test_a_process_measures_the_bundled_model() -> None:
+    from codeface_lsp import paths
+
+    with Worker(bench.OURS, str(paths.shipped("bundled") / "codeface-tiny"), 1) as worker:
+        cold, key = worker.measure("cold"), min(worker.measure("key") for _ in range(3))
+    assert 0 < key < cold / 5
+
+
+def test_a_process_that_cannot_start_is_told() -> None:
+    with pytest.raises(RuntimeError, match="ended early"):
+        Worker("no such engine", "no such folder", 1)

@@ -1,0 +1,283 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+
+from codeface_lsp.workspace import scanning, store
+from codeface_lsp.workspace.client import IndexClient
+from codeface_lsp.workspace.ignore import IgnoreRules
+from codeface_lsp.workspace.indexing import Indexer
+from codeface_lsp.workspace.store import Reader
+
+MEGABYTE = 1 << 20
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    root = tmp_path / "project"
+    (root / "pkg").mkdir(parents=True)
+    (root / "pkg" / "__init__.py").write_text("from .core import Engine\n")
+    (root / "pkg" / "core.py").write_text(
+        "LIMIT = 3\n\n\nclass Engine:\n    '''Runs the flux capacitor.'''\n\n"
+        "    def start(self, power):\n        return power\n"
+    )
+    (root / "app.ts").write_text("export function render(x: number): string { return '' }\n")
+    (root / "README.md").write_text("# Guide\n\nHow to defrost the windscreen.\n")
+    return root
+
+
+def index(root: Path, max_bytes: int = MEGABYTE) -> Reader:
+    Indexer(root, max_bytes).scan()
+    return Reader(store.path_of(root))
+
+
+def names(reader: Reader, *wanted: str) -> set[str]:
+    return {
+        f"{s.path}:{s.parent}.{s.name}" if s.parent else f"{s.path}:{s.name}" for s in reader.named(wanted)
+    }
+
+
+def test_definitions_are_found_by_name_with_file_and_owner(project: Path) -> None:
+    reader = index(project)
+    assert names(reader, "Engine", "start", "LIMIT", "render") == {
+        "pkg/core.py:Engine", "pkg/core.py:Engine.start", "pkg/core.py:LIMIT", "app.ts:render",
+    }  # fmt: skip
+    (method,) = reader.single_methods(["start", "Engine"])
+    assert (method.start, method.body, method.end) == (6, 7, 7)
+
+
+def test_questions_are_answered_by_words(project: Path) -> None:
+    reader = index(project)
+    assert reader.search(["flux", "capacitor"])[0][0].name == "Engine"
+    assert reader.search(["windscreen"])[0][0].path == "README.md"
+    assert reader.search(["nowhere"]) == [] and reader.search([]) == []
+
+
+def test_neighbours_are_the_files_of_the_same_directory(project: Path) -> None:
+    reader = index(project)
+    assert reader.neighbours("pkg/core.py") == ["pkg/__init__.py"]
+    assert set(reader.neighbours("app.ts")) == {"README.md"}
+
+
+def test_a_second_scan_reads_only_what_changed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    index(project).close()
+    (project / "pkg" / "core.py").write_text("def fresh():\n    pass\n")
+    (project / "app.ts").unlink()
+    reader = index(project)
+    assert names(reader, "Engine", "render", "fresh") == {"pkg/core.py:fresh"}
+    assert reader.search(["flux"]) == []
+
+
+def test_one_changed_file_is_updated_alone(project: Path) -> None:
+    index(project).close()
+    (project / "pkg" / "new.py").write_text("def added():\n    pass\n")
+    (project / "pkg" / "core.py").unlink()
+    Indexer(project, MEGABYTE).update(
+        [str(project / "pkg" / "new.py"), str(project / "pkg" / "core.py"), "/elsewhere.py"]
+    )
+    assert names(Reader(store.path_of(project)), "added", "Engine") == {"pkg/new.py:added"}
+
+
+def test_ignored_secret_binary_large_and_minified_files_stay_out(project: Path) -> None:
+    (project / ".gitignore").write_text("ignored.py\ngenerated/\n")
+    (project / ".codefaceignore").write_text("private.py\n")
+    (project / "generated").mkdir()
+    for name in ("ignored.py", "private.py", "generated/g.py"):
+        (project / name).write_text("def hidden(): pass\n")
+    (project / "secrets.yaml").write_text("hidden: 1\n")
+    (project / "binary.py").write_bytes(b"def hidden(): pass\0\n")
+    (project / "large.py").write_text("def hidden(): pass\n" * 1000)
+    (project / "mini.js").write_text("function hidden(){};" * 900)
+    reader = index(project, 18_500)
+    assert names(reader, "hidden") == set()
+    assert reader.counts()["files"] == 4
+
+
+def test_a_changed_ignore_file_takes_files_out_again(project: Path) -> None:
+    index(project).close()
+    (project / ".gitignore").write_text("pkg/\n")
+    Indexer(project, MEGABYTE).update([str(project / ".gitignore")])
+    assert names(Reader(store.path_of(project)), "Engine") == set()
+
+
+def test_loops_of_symbolic_links_are_not_followed(project: Path) -> None:
+    (project / "pkg" / "loop").symlink_to(project)
+    (project / "again.py").symlink_to(project / "pkg" / "core.py")
+    found = [f.path for f in scanning.files(project, IgnoreRules([project]), MEGABYTE)]
+    assert sorted(found) == ["README.md", "app.ts", "pkg/__init__.py", "pkg/core.py"]
+
+
+def test_invalid_utf8_and_mixed_line_ends_are_read(project: Path) -> None:
+    (project / "odd.py").write_bytes(b"# caf\xe9\r\ndef odd():\r    pass\n")
+    assert names(index(project), "odd") == {"odd.py:odd"}
+
+
+def test_prose_without_headings_is_found_by_its_words(project: Path) -> None:
+    (project / "LICENSE.md").write_text("Permission is hereby granted.\n")
+    (project / "empty.md").write_text("")
+    assert index(project).search(["permission"])[0][0].path == "LICENSE.md"
+
+
+def test_one_file_that_fails_costs_only_itself(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = scanning.read
+
+    def failing(root: Path, found: scanning.Found) -> store.FileEntry | None:
+        if found.path == "app.ts":
+            raise RecursionError
+        return real(root, found)
+
+    monkeypatch.setattr(scanning, "read", failing)
+    assert names(index(project), "Engine", "render") == {"pkg/core.py:Engine"}
+
+
+def test_a_file_that_vanishes_while_it_is_indexed_is_left_out(project: Path) -> None:
+    found = scanning.Found("gone.py", 1, 1)
+    assert scanning.read(project, found) is None
+
+
+@pytest.mark.parametrize("damage", [b"this is no database at all" * 100, b""])
+def test_a_damaged_index_is_built_anew(project: Path, damage: bytes) -> None:
+    index(project).close()
+    store.path_of(project).write_bytes(damage)
+    assert names(index(project), "Engine") == {"pkg/core.py:Engine"}
+
+
+def test_a_page_damaged_in_the_middle_is_noticed_and_repaired(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(60):
+        (project / f"m{number}.py").write_text("".join(f"def f{number}_{i}(): pass\n" for i in range(80)))
+    index(project).close()
+    file = store.path_of(project)
+    data = bytearray(file.read_bytes())
+    data[8192:-8192] = os.urandom(len(data) - 16384)
+    file.write_bytes(data)
+    indexer = Indexer(project, MEGABYTE)
+    (project / "m1.py").write_text("def changed(): pass\n")
+    indexer._guarded(indexer.scan)
+    assert names(Reader(file), "changed", "Engine") == {"m1.py:changed", "pkg/core.py:Engine"}
+
+
+def test_an_index_of_another_version_is_thrown_away(project: Path) -> None:
+    index(project).close()
+    with sqlite3.connect(store.path_of(project)) as db:
+        db.execute("PRAGMA user_version=99")
+    db.close()
+    assert names(index(project), "Engine") == {"pkg/core.py:Engine"}
+
+
+def test_a_file_whose_grammar_crashed_is_left_out_with_one_notice(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    indexer = Indexer(project, MEGABYTE)
+    core = project / "pkg" / "core.py"
+    indexer._marker.write_text(f"{core.stat().st_mtime_ns} pkg/core.py")  # what a crash leaves behind
+    indexer.scan()
+    reader = Reader(store.path_of(project))
+    assert names(reader, "Engine", "render") == {"app.ts:render"}
+    assert reader.skipped() == {"pkg/core.py"}
+    notices = [line for line in capsys.readouterr().out.splitlines() if "notice" in line]
+    assert len(notices) == 1 and "pkg/core.py" in notices[0]
+    core.write_text("class Engine:\n    pass\n")  # changed: it gets another chance
+    assert names(index(project), "Engine") == {"pkg/core.py:Engine"}
+
+
+def test_a_workspace_of_too_many_files_is_indexed_in_part(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(scanning, "MAX_FILES", 2)
+    assert index(project).counts()["files"] == 2
+    assert "Only the 2 files" in capsys.readouterr().out
+
+
+def test_a_directory_that_cannot_be_written_gives_one_notice(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    indexer = Indexer(project, MEGABYTE)
+
+    def full(_: store.Writer, __: store.FileEntry) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(store.Writer, "put", full)
+    indexer._guarded(indexer.scan)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "database or disk is full" in json.loads(line)["notice"]
+
+
+async def until(condition: object, seconds: float = 20.0) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def client(project: Path) -> object:
+    made = IndexClient(project, 1024, pytest.fail)
+    running = asyncio.create_task(made.run())
+    await asyncio.wait_for(made.ready.wait(), 30)
+    yield made
+    await made.aclose()
+    await running
+
+
+async def test_the_process_indexes_and_follows_changes(client: IndexClient, project: Path) -> None:
+    def found(*wanted: str) -> set[str]:
+        nothing: set[str] = set()
+        return client.read(lambda reader: names(reader, *wanted), nothing)
+
+    assert found("Engine") == {"pkg/core.py:Engine"}
+    (project / "pkg" / "core.py").write_text("def saved():\n    pass\n")
+    client.changed([project / "pkg" / "core.py"])
+    await until(lambda: found("saved", "Engine") == {"pkg/core.py:saved"})
+
+
+async def test_two_windows_share_one_index(client: IndexClient, project: Path) -> None:
+    second = IndexClient(project, 1024, pytest.fail)
+    running = asyncio.create_task(second.run())
+    await asyncio.wait_for(second.ready.wait(), 30)
+    (project / "new.py").write_text("def by_second():\n    pass\n")
+    second.changed([project / "new.py"])
+    nothing: set[str] = set()
+    await until(
+        lambda: client.read(lambda reader: names(reader, "by_second"), nothing) == {"new.py:by_second"}
+    )
+    await second.aclose()
+    await running
+
+
+async def test_a_killed_process_comes_back(client: IndexClient, project: Path) -> None:
+    process = client._process
+    assert process is not None
+    os.kill(process.pid, signal.SIGKILL)
+    await until(lambda: client._process is not process)
+    (project / "new.py").write_text("def after():\n    pass\n")
+    client.changed([project / "new.py"])
+    nothing: set[str] = set()
+    await until(lambda: client.read(lambda reader: names(reader, "after"), nothing) == {"new.py:after"})
+
+
+async def test_a_reader_that_meets_damage_lets_the_writer_repair_it(
+    client: IndexClient, project: Path
+) -> None:
+    client.read(lambda reader: reader.close(), None)  # nothing of the old file stays cached
+    client._reader = None
+    client.file.write_bytes(b"this is no database at all" * 400)
+    nothing: set[str] = set()
+    await until(
+        lambda: client.read(lambda reader: names(reader, "Engine"), nothing) == {"pkg/core.py:Engine"}
+    )
+
+
+async def test_without_an_index_there_is_nothing_and_no_error(project: Path) -> None:
+    lone = IndexClient(project, 1024, pytest.fail)
+    assert lone.read(lambda reader: reader.counts(), {}) == {}
+    await lone.aclose()

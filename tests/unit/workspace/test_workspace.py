@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from codeface_lsp.context.parts import Budget, Parts, Source
+from codeface_lsp.endpoints.token_counter import EstimatedCounter
+from codeface_lsp.settings import Settings
+from codeface_lsp.text.snapshot import Snapshot
+from codeface_lsp.workspace import store
+from codeface_lsp.workspace.workspace import Workspace
+
+BUDGET = Budget(1500, 600, 225)
+COUNTER = EstimatedCounter()
+
+FILES = {
+    "shop/__init__.py": "from .cart import Cart\n",
+    "shop/cart.py": (
+        "LIMIT = 20\n\n\nclass Cart:\n    '''Holds what is bought.'''\n\n    def __init__(self, owner: str) -> None:\n"
+        "        self.owner = owner\n\n"
+        "    def add_article(self, article: str, count: int = 1) -> int:\n        return count\n"
+    ),
+    "shop/prices.py": (
+        "def total_price(articles: list[str], discount: float = 0.0) -> float:\n    '''Sum of all.'''\n    return 0.0\n"
+        "\n\ndef _private() -> None:\n    pass\n"
+    ),
+    "shop/mail.py": "class Mailer:\n    def deliver_letter(self, to: str, text: str) -> bool:\n        return True\n",
+    "web/app.ts": "import { render } from './view';\nexport function page() {\n  \n}\n",
+    "web/view.ts": "export function render(name: string, depth: number): string {\n  return name;\n}\n",
+}
+MAIN = """from shop import Cart
+from shop import prices as p
+from shop.cart import LIMIT
+
+
+def buy(cart: Cart, mailer):
+    cart.‸
+    mailer.deliver_letter("x", "y")
+    p.total_price([])
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "w"
+    for name, text in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+@pytest.fixture
+async def workspace(root: Path) -> AsyncIterator[Workspace]:
+    made = Workspace([root], Settings())
+    await asyncio.wait_for(made.start(), 60)
+    yield made
+    await made.aclose()
+
+
+def build(workspace: Workspace, root: Path, name: str, marked: str, language: str = "python") -> Parts:
+    offset = marked.index("‸")
+    file = root / name
+    snapshot = Snapshot(file.as_uri(), str(file), language, 0, marked.replace("‸", ""))
+    workspace.opened(snapshot)
+    return workspace.build(snapshot, offset, BUDGET, COUNTER)
+
+
+def shown(parts: Parts, source: Source = Source.DEFINITION) -> dict[str, str]:
+    return {chunk.filename: chunk.text for chunk in parts.extra if chunk.source is source}
+
+
+async def test_definitions_of_what_is_imported_and_used_are_shown(workspace: Workspace, root: Path) -> None:
+    found = shown(build(workspace, root, "main.py", MAIN))
+    assert "class Cart:" in found["shop/cart.py"] and "LIMIT = 20" in found["shop/cart.py"]
+    assert "def add_article(self, article: str, count: int = 1) -> int:" in found["shop/cart.py"]
+    assert "def total_price(articles: list[str], discount: float = 0.0) -> float:" in found["shop/prices.py"]
+    assert "def deliver_letter(self, to: str, text: str) -> bool:" in found["shop/mail.py"]
+    assert "class Mailer" in found["shop/mail.py"]
+    assert "_private" not in found["shop/prices.py"]
+
+
+async def test_relative_imports_of_typescript_are_followed(workspace: Workspace, root: Path) -> None:
+    parts = build(workspace, root, "web/app.ts", FILES["web/app.ts"].replace("  \n", "  ‸\n"), "typescript")
+    assert "export function render(name: string, depth: number): string" in shown(parts)["web/view.ts"] or (
+        "function render(name: string, depth: number): string" in shown(parts)["web/view.ts"]
+    )
+
+
+async def test_each_chunk_says_why_and_what_it_costs(workspace: Workspace, root: Path) -> None:
+    parts = build(workspace, root, "main.py", MAIN)
+    reasons = "; ".join(chunk.reason for chunk in parts.extra)
+    assert "Cart: imported" in reasons and "total_price: used as p.total_price" in reasons
+    assert all(chunk.tokens >= COUNTER.count(chunk.text) for chunk in parts.extra)
+    assert sum(chunk.tokens for chunk in parts.extra) <= BUDGET.extra
+    assert parts.tokens <= BUDGET.total
+
+
+async def test_a_saved_definition_is_shown_as_it_is_now(workspace: Workspace, root: Path) -> None:
+    file = root / "shop/prices.py"
+    file.write_text("def total_price(articles, currency):\n    return 1\n")
+    workspace.saved(file)
+    deadline = time.monotonic() + 20
+    while "currency" not in str(shown(build(workspace, root, f"m{time.monotonic_ns()}.py", MAIN))):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+
+
+async def test_an_open_document_counts_before_its_file(workspace: Workspace, root: Path) -> None:
+    file = root / "shop/cart.py"
+    text = FILES["shop/cart.py"].replace("article: str, count", "article: bytes, count")
+    workspace.opened(Snapshot(file.as_uri(), str(file), "python", 0, text))
+    assert "article: bytes" in shown(build(workspace, root, "main.py", MAIN))["shop/cart.py"]
+
+
+async def test_ignored_and_secret_files_are_neither_completed_nor_shown(
+    workspace: Workspace, root: Path
+) -> None:
+    (root / ".codefaceignore").write_text("shop/mail.py\n")
+    workspace.files_changed([root / ".codefaceignore"])
+    assert workspace.excluded(str(root / "shop/mail.py")) == ".codefaceignore names it"
+    assert workspace.excluded(str(root / ".env")) is not None
+    assert workspace.excluded(None) is None
+    assert "shop/mail.py" not in shown(build(workspace, root, "main.py", MAIN))
+
+
+async def test_secrets_are_masked_everywhere_and_gate_their_own_line(
+    workspace: Workspace, root: Path
+) -> None:
+    secret = "ghp_" + "a1B2" * 9
+    (root / "shop" / "cart.py").write_text(f"TOKEN_OF_SHOP = '{secret}'\n" + FILES["shop/cart.py"])
+    workspace.saved(root / "shop" / "cart.py")
+    text = f"from shop.cart import TOKEN_OF_SHOP, Cart\nmine = '{secret}'\n‸\nlater = '{secret}'\n"
+    parts = build(workspace, root, "main.py", text)
+    assert secret[8:] not in "".join([parts.prefix, parts.suffix, *(c.text for c in parts.extra)])
+    assert "REDACTED_GITHUB_TOKEN" in parts.prefix and "REDACTED_GITHUB_TOKEN" in parts.suffix
+    assert not parts.site.secret
+    assert build(workspace, root, "other.py", f"key = '{secret}'‸\n").site.secret
+
+
+async def test_what_was_edited_elsewhere_is_shown(workspace: Workspace, root: Path) -> None:
+    lines = [f"value_{n} = compute({n})" for n in range(120)]
+    file = root / "edited.py"
+
+    def snapshot(version: int) -> Snapshot:
+        return Snapshot(file.as_uri(), str(file), "python", version, "\n".join(lines))
+
+    workspace.opened(snapshot(0))
+    lines[50] = "freshly_edited = 1"
+    workspace.changed(snapshot(1))
+    workspace.saved(file)
+    parts = build(workspace, root, "main.py", MAIN)
+    assert "freshly_edited = 1" in shown(parts, Source.RECENT_EDIT)["edited.py"]
+
+
+async def test_chunks_of_open_files_that_look_alike_are_shown(workspace: Workspace, root: Path) -> None:
+    alike = "def sell(cart, mailer, customer):\n    cart.clear()\n    mailer.deliver_letter(customer.address, hi)\n"
+    file = root / "alike.py"
+    workspace.opened(Snapshot(file.as_uri(), str(file), "python", 0, alike))
+    text = "def buy(cart, mailer, customer):\n    mailer.deliver_letter(customer.address, ‸)\n"
+    assert "def sell" in shown(build(workspace, root, "main.py", text), Source.SIMILAR)["alike.py"]
+    workspace.closed(file.as_uri())
+    assert "alike.py" not in shown(build(workspace, root, "main2.py", text), Source.SIMILAR)
+
+
+async def test_context_can_be_switched_off(root: Path) -> None:
+    settings = Settings.model_validate({"context": {"enabled": False, "index": False}})
+    workspace = Workspace([root], settings)
+    await workspace.start()
+    assert build(workspace, root, "main.py", MAIN).extra == ()
+    await workspace.aclose()
+
+
+async def test_new_settings_count_at_once(workspace: Workspace, root: Path) -> None:
+    workspace.use(Settings.model_validate({"context": {"definitions": False}}))
+    assert shown(build(workspace, root, "main.py", MAIN)) == {}
+
+
+def test_without_a_root_there_is_still_a_prompt(tmp_path: Path) -> None:
+    parts = build(Workspace([], Settings()), tmp_path, "main.py", MAIN)
+    assert parts.path == "main.py" and parts.prefix.endswith("cart.") and parts.extra == ()
+    assert Workspace([], Settings()).relative(tmp_path / "x.py") == "x.py"
+
+
+async def test_a_file_of_a_nested_root_belongs_to_the_inner_one(tmp_path: Path) -> None:
+    workspace = Workspace([tmp_path, tmp_path / "inner"], Settings())
+    assert workspace.relative(tmp_path / "inner" / "a.py") == "a.py"
+    assert workspace.relative(tmp_path / "b.py") == "b.py"
+
+
+async def test_watching_without_the_client_sees_changes(workspace: Workspace, root: Path) -> None:
+    watching = asyncio.create_task(workspace.watch())
+    deadline = time.monotonic() + 30
+    number = 0
+    while "watched_function" not in str(
+        shown(build(workspace, root, f"m{number}.py", MAIN.replace("LIMIT", "watched_function")))
+    ):
+        number += 1
+        (root / "shop/cart.py").write_text(
+            FILES["shop/cart.py"] + f"\n\ndef watched_function(): return {number}\n"
+        )
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.3)
+    watching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await watching
+
+
+async def test_a_file_that_crashed_the_index_is_served_without_a_tree(root: Path) -> None:
+    file = root / "shop/cart.py"
+    marker = store.path_of(root).with_suffix(".reading")
+    marker.parent.mkdir(parents=True)
+    marker.write_text(f"{file.stat().st_mtime_ns} shop/cart.py")  # what a crash leaves behind
+    workspace = Workspace([root], Settings())
+    await asyncio.wait_for(workspace.start(), 60)
+    snapshot = Snapshot(file.as_uri(), str(file), "python", 0, FILES["shop/cart.py"])
+    assert workspace.tree(snapshot) is None
+    assert workspace.build(snapshot, 40, BUDGET, COUNTER).prefix
+    assert any("shop/cart.py" in notice for notice in workspace.notices)
+    await workspace.aclose()

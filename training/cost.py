@@ -1,0 +1,43 @@
+"""What mixing the n-grams in costs, beside a decode step of the engine's own runner, step by step in one process."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from codeface_lsp.inference.documents import Mixture
+from codeface_lsp.inference.ngram import NgramIndex
+from codeface_lsp.inference.runners import pick_runner
+from codeface_lsp.models.loader import load
+from codeface_lsp.settings import EngineSettings
+from training.corpus import Document
+
+PROMPT, STEPS = 500, 100
+THREADS = 1
+
+
+def measure(folder: Path, documents: list[Document]) -> dict[str, float]:
+    """Median milliseconds of a decode step and of a mixing, and how much slower decoding is with it."""
+    torch.set_num_threads(THREADS)
+    model = load(folder, "completion", EngineSettings())
+    runner = pick_runner(model, EngineSettings())
+    largest = sorted(documents, key=lambda document: -len(document.text))[:2]
+    ids = model.tokenizer.encode(largest[0].text)
+    index = NgramIndex()
+    index.set_document({"file": ids}, {"neighbour": model.tokenizer.encode(largest[1].text)})
+    mixture = Mixture(index)
+    cache = runner.new_cache()
+    logits = runner.forward(ids[:PROMPT], cache)
+    steps, mixings = [], []
+    for at in range(PROMPT, PROMPT + STEPS):
+        began = time.perf_counter()
+        mixture.mix(ids[:at], logits[-1])
+        mixed = time.perf_counter()
+        logits = runner.forward(ids[at : at + 1], cache)
+        mixings.append(mixed - began)
+        steps.append(time.perf_counter() - mixed)
+    step, mixing = (1000 * float(np.median(times)) for times in (steps, mixings))
+    return {"step_ms": step, "mixing_ms": mixing, "share": mixing / step, "indexed_tokens": len(index)}
