@@ -15,11 +15,16 @@ def _corpus(places: Places, _: argparse.Namespace) -> None:
     corpus.build(places)
 
 
-def _tokenizer(places: Places, _: argparse.Namespace) -> None:
+def _tokenizer(places: Places, arguments: argparse.Namespace) -> None:
     from training import corpus, packing, tokenizer
 
     documents = corpus.load(places, "train")
-    tokenizer.save(tokenizer.train(document.text for document in documents), places.tokenizer)
+    if arguments.start_from:
+        words = tokenizer.load(arguments.start_from)
+        words.encode_special_tokens = False
+    else:
+        words = tokenizer.train(document.text for document in documents)
+    tokenizer.save(words, places.tokenizer)
     packed = packing.pack(documents, tokenizer.load(places.tokenizer), places.packed)
     print(f"{len(packed.tokens):,} tokens of {len(packed.paths):,} documents packed")
 
@@ -107,13 +112,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("corpus", help="choose the documents").set_defaults(call=_corpus)
-    commands.add_parser("tokenizer", help="train the tokenizer and pack the corpus").set_defaults(
-        call=_tokenizer
+    tokenizer = commands.add_parser("tokenizer", help="train the tokenizer and pack the corpus")
+    tokenizer.set_defaults(call=_tokenizer)
+    tokenizer.add_argument(
+        "--from", dest="start_from", type=Path, help="model folder whose tokenizer to keep, to train it further"
     )
     train = commands.add_parser("train", help="train, or go on training")
     train.set_defaults(call=_train)
     train.add_argument("--run")
-    train.add_argument("--from", dest="start_from", help="run whose checkpoint a new run starts from")
+    train.add_argument("--from", dest="start_from", help="run, or model folder, a new run starts from")
     train.add_argument("--phase", choices=["short", "long"])
     train.add_argument("--size", choices=["6m", "15m", "30m", "60m"])
     train.add_argument("--minutes", type=float)

@@ -12,7 +12,7 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 from training import tokenizer
 from training.model import NORM_EPS, ROPE_THETA, SHAPES, Shape
 from training.places import Places
-from training.state import CHECKPOINT
+from training.state import CHECKPOINT, MADE
 
 SHARD = "15MB"
 SOURCES = "sources.json"
@@ -72,6 +72,7 @@ def export(places: Places, run: str, folder: Path, *, averaged: bool = True) -> 
     (folder / "codeface.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     made = {
         "parameters": model.num_parameters(),
+        "size": state["size"],
         "run": run,
         "step": state["step"],
         "decay_steps": state["decay_done"],
@@ -79,4 +80,4 @@ def export(places: Places, run: str, folder: Path, *, averaged: bool = True) -> 
         "tokens": state["tokens"],
         "hours": round(state["seconds"] / 3600, 2),
     }
-    (folder / "training.json").write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    (folder / MADE).write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")

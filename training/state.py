@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 
 from training import optimizer, plan
 from training.model import SHAPES, TinyLlama
 from training.places import Places
 
 CHECKPOINT = "checkpoint.pt"
+MADE = "training.json"
+"""Beside exported weights: the run, its steps and tokens."""
 LOG = "log.jsonl"
 MOST_GRADIENT = 1.0
 
@@ -44,6 +48,7 @@ class Training:
         self.options = options
         self.shape_name = options.size
         self.step, self.tokens, self.decay_done, self.seconds = 0, 0, 0, 0.0
+        self.began = 0
         state = self._saved(places)
         if state:
             self.shape_name = state["size"]
@@ -64,16 +69,38 @@ class Training:
                     state["decay_done"] = 0
                 return state
         if self.options.start_from:
-            raise SystemExit(f"There is no checkpoint of run '{self.options.start_from}' to start from.")
+            return self._exported(Path(self.options.start_from))
         return None
+
+    def _exported(self, folder: Path) -> dict[str, Any]:
+        """The state of a model that was exported: its weights and counts; the optimizers begin anew."""
+        if not (folder / MADE).exists():
+            raise SystemExit(f"'{folder}' is neither a run with a checkpoint nor an exported model.")
+        made = json.loads((folder / MADE).read_text(encoding="utf-8"))
+        weights = {
+            name: value.float()
+            for shard in sorted(folder.glob("*.safetensors"))
+            for name, value in load_file(shard, device=self.options.device).items()
+        }
+        return {
+            "size": made["size"],
+            "model": weights,
+            "average": {name: value.clone() for name, value in weights.items()},
+            "optimizers": None,
+            "began": made["step"],
+            "step": made["step"],
+            "tokens": made["tokens"],
+            "decay_done": 0,
+            "seconds": made["hours"] * 3600,
+        }
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.average = state["average"]
-        for own, saved in zip(self.optimizers, state["optimizers"], strict=True):
+        for own, saved in zip(self.optimizers, state["optimizers"] or (), strict=False):
             own.load_state_dict(saved)
         self.step, self.tokens, self.decay_done = state["step"], state["tokens"], state["decay_done"]
-        self.seconds = state["seconds"]
+        self.began, self.seconds = state["began"], state["seconds"]
 
     def save(self) -> None:
         """Write the checkpoint; the one before stays whole until the new one is."""
@@ -82,6 +109,7 @@ class Training:
             "model": self.model.state_dict(),
             "average": self.average,
             "optimizers": [own.state_dict() for own in self.optimizers],
+            "began": self.began,
             "step": self.step,
             "tokens": self.tokens,
             "decay_done": self.decay_done,
@@ -110,13 +138,14 @@ class Training:
     def update(self) -> None:
         """Clip, set the rate, step the optimizers and the average."""
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), MOST_GRADIENT)
-        share = plan.rate(self.step, self.options.decay_steps, self.decay_done)
+        share = plan.rate(self.step - self.began, self.options.decay_steps, self.decay_done)
         for own in self.optimizers:
             for group in own.param_groups:
                 group["lr"] = group["base_lr"] * share
             own.step()
         self.model.zero_grad(set_to_none=True)
-        keep = min(plan.EMA_DECAY, (self.step + 1) / (self.step + 20))
+        taken = self.step - self.began
+        keep = min(plan.EMA_DECAY, (taken + 1) / (taken + 20))
         for name, value in self.model.state_dict().items():
             self.average[name].lerp_(value, 1 - keep)
         self.step += 1

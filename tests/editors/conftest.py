@@ -68,6 +68,13 @@ def until(check: Callable[[], Value], what: str, timeout: float = TIMEOUT, pause
         time.sleep(pause)
 
 
+def saved(file: Path) -> str:
+    """What is on disk; nothing while the editor is replacing the file (Helix moves the old one away first)."""
+    with suppress(FileNotFoundError):
+        return file.read_text(encoding="utf-8")
+    return ""
+
+
 @dataclass
 class House:
     """One CODEFACE_HOME: its settings, its engine, and the environment of editors that use it."""

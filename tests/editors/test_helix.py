@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.editors.conftest import EDITORS, House, find_editor, until
+from tests.editors.conftest import EDITORS, House, find_editor, saved, until
 from tests.editors.scripted import ScriptedServer
 from tests.editors.terminal import Terminal
 
@@ -85,7 +85,7 @@ def test_a_suggestion_is_offered_and_taken(scripted: House, project: Path, tmp_p
         terminal.shows("value = mock()")
         normal(terminal)
         command(terminal, "w")
-        until(lambda: "value = mock()" in (project / "shapes.py").read_text(), "the file to be saved")
+        until(lambda: "value = mock()" in saved(project / "shapes.py"), "the file to be saved")
 
 
 def test_an_action_is_applied_through_the_menu(
