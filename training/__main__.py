@@ -115,7 +115,10 @@ def _parser() -> argparse.ArgumentParser:
     tokenizer = commands.add_parser("tokenizer", help="train the tokenizer and pack the corpus")
     tokenizer.set_defaults(call=_tokenizer)
     tokenizer.add_argument(
-        "--from", dest="start_from", type=Path, help="model folder whose tokenizer to keep, to train it further"
+        "--from",
+        dest="start_from",
+        type=Path,
+        help="model folder whose tokenizer to keep, to train it further",
     )
     train = commands.add_parser("train", help="train, or go on training")
     train.set_defaults(call=_train)

@@ -10,12 +10,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from codeface_lsp.errors import InvalidRequest, ModelLoadError
 from codeface_lsp.models import catalogue, hub, memory, placement, plan, registry
 from codeface_lsp.models.catalogue import ModelInfo
+from codeface_lsp.models.downloads import Downloads
 from codeface_lsp.models.loader import load
 from codeface_lsp.models.registry import ModelEntry, Registry
 from codeface_lsp.models.residents import Key, Residents, key_of, source_of
@@ -60,7 +62,7 @@ class ModelManager:
         self.defaults: dict[Role, str | None] = {role: getattr(settings.model, role) for role in ROLES}
         self._held = Residents()
         self._loads: dict[Key, asyncio.Task[LoadedModel]] = {}
-        self._downloads: dict[str, asyncio.Task[Path]] = {}
+        self._downloads = Downloads(partial(self._tell, "downloading"))
         self._one_load: asyncio.Lock | None = None
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -152,27 +154,7 @@ class ModelManager:
         entry = self.registry.find(name)
         if entry.local is not None:
             return entry.local
-        task = self._downloads.get(entry.model_name)
-        if task is None:
-            loop = asyncio.get_running_loop()
-
-            def report(done: int, total: int) -> None:
-                share = done / total if total else None
-                text = f"Downloading {entry.name}: {done / 1e9:.2f} of {total / 1e9:.2f} GB."
-                loop.call_soon_threadsafe(self._tell, "downloading", entry.name, text, share)
-
-            task = asyncio.create_task(
-                asyncio.to_thread(
-                    hub.download,
-                    entry.model_name,
-                    revision=entry.revision,
-                    gguf_file=entry.gguf_file,
-                    report=report,
-                )
-            )
-            self._downloads[entry.model_name] = task
-            task.add_done_callback(lambda _: self._downloads.pop(entry.model_name, None))
-        return await asyncio.shield(task)
+        return await self._downloads.fetch(entry)
 
     async def remove(self, name: str) -> int:
         """Delete a downloaded model from the disk; returns the bytes freed. Raises `ModelLoadError`."""
@@ -320,12 +302,9 @@ class ModelManager:
 
     def _let_go(self, key: Key) -> None:
         model = self._held.pop(key)
-        self._forget(model)
-        model.model = None
-
-    def _forget(self, loaded: LoadedModel) -> None:
         if self.on_unload is not None:
-            self.on_unload(loaded)
+            self.on_unload(model)
+        model.model = None
 
     async def _sweep(self) -> None:
         """Unload what was idle for `idle_unload_minutes`; ends when nothing is loaded."""

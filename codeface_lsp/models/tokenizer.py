@@ -4,8 +4,8 @@
    and CodeGemma mark their FIM tokens as ordinary), so markers are also told by their spelling.
 2. SentencePiece puts a dummy space in front of a text. `encode` adds none; who wants one writes a blank.
 
-Three views of one file: `encode` (a piece of a text), `encode_prompt` (a whole text, as transformers would encode it,
-but blind to markers) and `encode_markup` (a rendered chat template, in which markers count).
+Two views of one file, both blind to markers: `encode` (a piece of a text) and `encode_prompt` (a whole text, as
+transformers would encode it). Who wants a marker names it to `token_id`.
 """
 
 from __future__ import annotations
@@ -60,10 +60,6 @@ class CheckpointTokenizer:
         """Tokenize a whole text as transformers' tokenizer does (BOS, CLS, dummy space), yet blind to markers in it."""
         return self._strictly_plain(self._blind, text, add_special_tokens=True)
 
-    def encode_markup(self, text: str) -> list[int]:
-        """Tokenize a rendered chat template: markers become special tokens, and nothing is added."""
-        return list(self._whole.encode(text, add_special_tokens=False).ids)
-
     def decode(self, ids: Sequence[int]) -> str:
         """Text of the ids, special tokens left out; incomplete UTF-8 becomes U+FFFD."""
         return b"".join(map(self.token_bytes, ids)).decode("utf-8", "replace")
@@ -85,18 +81,9 @@ class CheckpointTokenizer:
         """Whether a spelling is one of the markers, which text never becomes."""
         return token in self._markers
 
-    @property
-    def special_ids(self) -> frozenset[int]:
-        """Ids of all markers."""
-        return self._marker_ids
-
     @cached_property
     def _spellings(self) -> dict[int, str]:
         return {token_id: token for token, token_id in self._vocabulary.items()}
-
-    @cached_property
-    def _whole(self) -> Tokenizer:
-        return _build(self._spec)
 
     @cached_property
     def _blind(self) -> Tokenizer:

@@ -72,8 +72,22 @@ def test_a_decaying_run_leaves_the_run_it_starts_from_alone_and_ends_by_itself(p
 
 
 def test_starting_from_a_run_that_is_not_there_says_so(places: Places) -> None:
-    with pytest.raises(SystemExit, match="no checkpoint of run 'nowhere'"):
+    with pytest.raises(
+        SystemExit, match="'nowhere' is neither a run with a checkpoint nor an exported model"
+    ):
         train(places, options(run="new", start_from="nowhere"))
+
+
+def test_a_run_goes_on_from_an_exported_model_warming_up_again(places: Places, tmp_path: Path) -> None:
+    train(places, options(run="main"))
+    export(places, "main", tmp_path / "exported", averaged=False)
+    further = Training(places, options(run="further", start_from=str(tmp_path / "exported")))
+    assert (further.step, further.tokens) == (4, 4 * 2 * 128)
+    for name, value in weights(places, "main").items():
+        torch.testing.assert_close(further.model.state_dict()[name], value, atol=5e-3, rtol=1e-2)
+    train(places, options(run="further", start_from=str(tmp_path / "exported"), steps=2))
+    resumed = Training(places, options(run="further"))
+    assert (resumed.began, resumed.step) == (4, 6), "what a later call resumes still knows where it warmed up"
 
 
 def test_the_log_has_losses_and_validation(places: Places) -> None:
