@@ -2,6 +2,7 @@
 
     masked = redact(text)            # same number of lines; equal texts give equal results, so caches stay warm
     restore(answer)                  # placeholders back to what they stand for, for an answer that goes into the file
+    Restorer().feed(piece)           # the same while the answer streams
 
 Placeholders carry a few digits of a hash keyed with a random number of this process: the same secret gives the same
 placeholder as long as the process lives, and nothing can be learned from it.
@@ -32,7 +33,11 @@ _KEY_MARK = "PRIVATE KEY"
 _PUTTY = re.compile(r"PuTTY-User-Key-File-\d.*?(?:Private-MAC: *\w*|\Z)", re.DOTALL)
 _LEFT = re.compile(r"[A-Za-z0-9_\-]*\Z")
 _RIGHT = re.compile(r"[A-Za-z0-9_\-.+/=~]*")
-_PLACEHOLDER = re.compile(r"REDACTED_[A-Z0-9_]+_[0-9a-f]{6}")
+_MARK = "REDACTED_"
+_PLACEHOLDER = re.compile(rf"{_MARK}[A-Z0-9_]+_[0-9a-f]{{6}}")
+_BEGUN = re.compile(
+    rf"(?:{'|'.join(_MARK[:end] for end in range(1, len(_MARK)))}|{_MARK}[A-Z0-9_]{{0,80}}(?:_[0-9a-f]{{0,5}})?)\Z"
+)
 _ORDINARY = re.compile(r"^(?:[a-z]+|[A-Z_]+|x+|\*+|\.+|<.*|\$.*|%.*|\{.*)$")
 
 _lines: dict[str, str] = {}
@@ -75,9 +80,28 @@ def redact_document(uri: str, text: str) -> str:
 
 def restore(text: str) -> str:
     """Put back the secrets that placeholders of this process stand for."""
-    if "REDACTED_" not in text:
+    if _MARK not in text:
         return text
     return _PLACEHOLDER.sub(lambda match: _values.get(match[0], match[0]), text)
+
+
+class Restorer:
+    """`restore` for a streamed answer: what could be the beginning of a placeholder waits for the next piece."""
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def feed(self, text: str) -> str:
+        """Take a piece, return what is certain by now."""
+        text = self._held + text
+        begun = _BEGUN.search(text, max(0, len(text) - 100))
+        self._held = begun[0] if begun else ""
+        return restore(text[: len(text) - len(self._held)])
+
+    def finish(self) -> str:
+        """Return what was held back."""
+        text, self._held = self._held, ""
+        return restore(text)
 
 
 def has_secret(text: str) -> bool:
@@ -109,13 +133,18 @@ def _mask_blocks(text: str, blocks: list[tuple[int, int]], start: int, end: int)
             continue
         pieces.append(text[at:low])
         pieces.append(
-            "\n".join(
-                _placeholder("PRIVATE_KEY", line) if line.strip() else line
-                for line in text[low:high].split("\n")
-            )
+            "\n".join(_key_line(line) if line.strip() else line for line in text[low:high].split("\n"))
         )
         at = high
     return "".join([*pieces, text[at:end]])
+
+
+def _key_line(line: str) -> str:
+    """The placeholder of a line of a key, known from here on where the line stands without its block too."""
+    placeholder = _placeholder("PRIVATE_KEY", line)
+    if _HINT.search(line):
+        _lines[line] = placeholder
+    return placeholder
 
 
 def _by_lines(text: str) -> str:

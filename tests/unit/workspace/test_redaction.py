@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import itertools
 import random
 import string
 import sysconfig
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from codeface_lsp.workspace.redaction import (
+    Restorer,
     has_secret,
     redact,
     redact_document,
@@ -148,3 +152,34 @@ def test_a_document_is_masked_at_every_version() -> None:
     for text in versions:
         assert redact_document("file:///a", text) == redact(text)
     assert redact_document("file:///b", versions[0]) is versions[0]
+
+
+_ANSWER = (
+    redact(f"the key {SECRETS['github']} and\n  - {SECRETS['npm']}\n") + "REDACTED_ is a word, so is RED"
+)
+
+
+@given(st.lists(st.integers(0, len(_ANSWER)), max_size=12))
+def test_a_streamed_answer_is_restored_wherever_it_is_cut(cuts: list[int]) -> None:
+    restorer = Restorer()
+    edges = [0, *sorted(cuts), len(_ANSWER)]
+    pieces = [restorer.feed(_ANSWER[a:b]) for a, b in itertools.pairwise(edges)]
+    assert "".join(pieces) + restorer.finish() == restore(_ANSWER)
+    assert SECRETS["github"] in restore(_ANSWER)
+
+
+def test_only_what_could_become_a_placeholder_is_held_back() -> None:
+    restorer = Restorer()
+    assert [restorer.feed(piece) for piece in ("It", " sorts", " the", " READY", " list.")] == [
+        "It",
+        " sorts",
+        " the",
+        " READY",
+        " list.",
+    ]
+
+
+def test_a_key_line_that_was_masked_once_is_masked_without_its_block() -> None:
+    body = some(64)
+    redact(f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n")
+    assert body not in redact(f"Your answer was:\n\n```\n{body}\n```\n")
