@@ -4,8 +4,8 @@
    and CodeGemma mark their FIM tokens as ordinary), so markers are also told by their spelling.
 2. SentencePiece puts a dummy space in front of a text. `encode` adds none; who wants one writes a blank.
 
-Two views of one file, both blind to markers: `encode` (a piece of a text) and `encode_prompt` (a whole text, as
-transformers would encode it). Who wants a marker names it to `token_id`.
+Views of one file, all blind to markers: `encode` (a piece of a text), `encode_prompt` (a whole text, as transformers
+would encode it), `encode_pieces` (a text whose markers are told apart). Who wants a marker names it to `token_id`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tokenizers import Tokenizer
 
@@ -45,6 +45,9 @@ class CheckpointTokenizer:
         self._markers = {t["content"]: int(t["id"]) for t in spec.get("added_tokens", []) if _is_marker(t)}
         self._marker_ids = frozenset(self._markers.values())
         self._plain = _build(_without_dummy_space(_blind(spec, self._markers)), blind=True)
+        self._takes_left = {t["content"] for t in spec.get("added_tokens", []) if t.get("lstrip")}
+        self._takes_right = {t["content"] for t in spec.get("added_tokens", []) if t.get("rstrip")}
+        self._dummy_space = _dummy_space(spec)
         self._added = {int(t["id"]): str(t["content"]) for t in spec.get("added_tokens", [])}
         self._vocabulary = self._plain.get_vocab(with_added_tokens=True)
         self.vocab_size = max(self._vocabulary.values(), default=-1) + 1
@@ -59,6 +62,26 @@ class CheckpointTokenizer:
     def encode_prompt(self, text: str) -> list[int]:
         """Tokenize a whole text as transformers' tokenizer does (BOS, CLS, dummy space), yet blind to markers in it."""
         return self._strictly_plain(self._blind, text, add_special_tokens=True)
+
+    def encode_pieces(self, pieces: Sequence[tuple[str, bool]]) -> list[int]:
+        """Tokenize a text split into markers and what stands between them, as transformers tokenizes it whole.
+
+        Each piece is `(text, whether it is a marker)`. A marker takes the blanks beside it that its entry claims
+        (Phi-3's do), and a text gets a dummy space where the tokenizer has one.
+        """
+        ids: list[int] = []
+        for index, (text, marked) in enumerate(pieces):
+            if marked and text in self._markers:
+                ids.append(self._markers[text])
+                continue
+            if index and pieces[index - 1][0] in self._takes_right:
+                text = text.lstrip()
+            if index + 1 < len(pieces) and pieces[index + 1][0] in self._takes_left:
+                text = text.rstrip()
+            spaced = self._dummy_space == "always" or (self._dummy_space == "first" and index == 0)
+            tokenizer = self._blind if spaced else self._plain
+            ids += self._strictly_plain(tokenizer, text, add_special_tokens=False) if text else []
+        return ids
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of the ids, special tokens left out; incomplete UTF-8 becomes U+FFFD."""
@@ -186,6 +209,21 @@ def _without_dummy_space(spec: dict[str, Any]) -> dict[str, Any]:
         elif step.get("type") == "ByteLevel":
             step["add_prefix_space"] = False
     return spec
+
+
+def _dummy_space(spec: dict[str, Any]) -> Literal["never", "first", "always"]:
+    """Which stretches between markers get a dummy space: none, the one that begins the text, or each."""
+    if any(step.get("type") == "Prepend" for step in _steps(spec.get("normalizer"), "normalizers")):
+        return "always"
+    for step in _steps(spec.get("pre_tokenizer"), "pretokenizers"):
+        if step.get("type") == "Metaspace":
+            scheme = step.get("prepend_scheme") or (
+                "always" if step.get("add_prefix_space", True) else "never"
+            )
+            return "first" if scheme == "first" else "always" if scheme == "always" else "never"
+        if step.get("type") == "ByteLevel" and step.get("add_prefix_space"):
+            return "always"
+    return "never"
 
 
 def _drop_prepend(normalizer: dict[str, Any] | None) -> dict[str, Any] | None:

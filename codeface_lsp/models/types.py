@@ -29,6 +29,10 @@ class Tokenizer(Protocol):
         """Tokenize text, adding nothing and recognising no special token."""
         ...
 
+    def encode_pieces(self, pieces: Sequence[tuple[str, bool]]) -> list[int]:
+        """Tokenize `(text, whether it is a special token)` in order, as the checkpoint's own tokenizer would."""
+        ...
+
     def decode(self, ids: Sequence[int]) -> str:
         """Text of the ids, special tokens left out; incomplete UTF-8 becomes U+FFFD."""
         ...

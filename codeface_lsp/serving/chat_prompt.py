@@ -30,11 +30,7 @@ class ChatRenderer:
 
     def ids(self, turns: Sequence[Turn]) -> list[int]:
         """Token ids of the prompt; only what the template writes becomes special tokens."""
-        ids: list[int] = []
-        for text, special in self._render(turns).pieces(self._tokenizer.is_special):
-            token = self._tokenizer.token_id(text) if special else None
-            ids += [token] if token is not None else self._tokenizer.encode(text)
-        return ids
+        return self._tokenizer.encode_pieces(self._render(turns).pieces(self._tokenizer.is_special))
 
     def stop_ids(self, turns: Sequence[Turn]) -> frozenset[int]:
         """Ends of the answer that are special tokens: decoded text leaves them out."""

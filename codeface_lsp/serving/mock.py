@@ -46,6 +46,10 @@ class MockTokenizer:
         """The bytes of the text."""
         return list(text.encode())
 
+    def encode_pieces(self, pieces: Sequence[tuple[str, bool]]) -> list[int]:
+        """The bytes of all of them."""
+        return self.encode("".join(text for text, _ in pieces))
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of bytes."""
         return bytes(i for i in ids if i < _END).decode("utf-8", "replace")
