@@ -33,7 +33,7 @@ async def open_services(
 ) -> AsyncIterator[Services]:
     """The services of one command, for the workspace around `root` (default: the current directory)."""
     if settings is None:
-        settings = load({"stats": {"enabled": False}, "context": {"index": False}})
+        settings = load({"stats": {"enabled": False}})
     built = services.build(settings, [root or Path.cwd()])
     try:
         yield built

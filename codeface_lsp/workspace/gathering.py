@@ -5,7 +5,7 @@ Definitions stand last, next to the code that uses them, and get what the others
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from codeface_lsp.context import scopes
@@ -15,6 +15,7 @@ from codeface_lsp.context.parts import ExtraContext, Source
 from codeface_lsp.settings import ContextSettings
 from codeface_lsp.workspace.client import IndexClient
 from codeface_lsp.workspace.facts import Facts
+from codeface_lsp.workspace.ignore import IgnoreRules
 from codeface_lsp.workspace.pieces import HEADER_TOKENS, definition_chunks
 from codeface_lsp.workspace.recent import RecentEdits
 from codeface_lsp.workspace.redaction import redact
@@ -38,28 +39,31 @@ class Gatherer:
         client: IndexClient | None,
         recent: RecentEdits,
         open_files: OpenFiles,
-        sources: Sources,
+        rules: IgnoreRules,
     ) -> None:
         self.root = root
         self.client = client
-        self.sources = sources
+        self.sources = Sources(root)
+        self._rules = rules
         self._facts: dict[str, Facts] = {}
         self._recent = recent
         self._open = open_files
 
-    def gather(
-        self, sight: Sight, path: str, settings: ContextSettings, allowed: Callable[[str], bool]
-    ) -> Gathered:
-        """Chunks for a sight of the file at `path` (relative); `allowed` says whether a file may be shown."""
+    def allowed(self, path: str) -> bool:
+        """Whether a model may see the file of this relative path."""
+        return self._rules.reason(self.root / path) is None
+
+    def gather(self, sight: Sight, path: str, settings: ContextSettings) -> Gathered:
+        """Chunks for a sight of the file at `path` (relative)."""
         counter, budget = sight.counter, sight.budget
         share = int(budget * _OTHERS)
         own = self._enclosing(sight, path, share)
-        similar = self._similar(sight, path, share, allowed) if settings.similar else []
-        edits = self._edits(sight, share, allowed) if settings.recent_edits else []
+        similar = self._similar(sight, path, share) if settings.similar else []
+        edits = self._edits(sight, share) if settings.recent_edits else []
         edits = [edit for edit in edits if all(edit.text != chunk.text for chunk in similar)]
         left = budget - sum(chunk.tokens for chunk in (*own, *similar, *edits))
         found = self.wanted(sight, path) if settings.definitions else []
-        shown = [want for want in found if allowed(want.symbol.path)]
+        shown = [want for want in found if self.allowed(want.symbol.path)]
         definitions = definition_chunks(shown, self.sources, left, counter)
         return Gathered((*similar, *edits, *definitions, *own))
 
@@ -93,9 +97,7 @@ class Gatherer:
         )
         return [chunk] if chunk and chunk.tokens <= share else []
 
-    def _similar(
-        self, sight: Sight, path: str, share: int, allowed: Callable[[str], bool]
-    ) -> list[ExtraContext]:
+    def _similar(self, sight: Sight, path: str, share: int) -> list[ExtraContext]:
         found = self._open.similar(path, sight.snapshot.text, sight.offset)
         chunks = [
             _chunk(
@@ -106,17 +108,17 @@ class Gatherer:
                 sight.counter,
             )
             for each in found
-            if allowed(each.path)
+            if self.allowed(each.path)
         ]
         return list(reversed(_within(chunks, share, sight.counter)))
 
-    def _edits(self, sight: Sight, share: int, allowed: Callable[[str], bool]) -> list[ExtraContext]:
+    def _edits(self, sight: Sight, share: int) -> list[ExtraContext]:
         text = sight.snapshot.text
         first, last = text.count("\n", 0, sight.top), text.count("\n", 0, sight.bottom) + 1
         chunks = [
             _chunk(each.path, redact(each.text), Source.RECENT_EDIT, "edited recently", sight.counter)
             for each in self._recent.elsewhere(sight.snapshot.uri, first, last)
-            if allowed(each.path)
+            if self.allowed(each.path)
         ]
         return list(reversed(_within(chunks, share, sight.counter)))
 

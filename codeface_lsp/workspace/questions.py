@@ -10,13 +10,16 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from codeface_lsp.context import languages
 from codeface_lsp.workspace import store
 from codeface_lsp.workspace.client import IndexClient
+from codeface_lsp.workspace.redaction import redact
 from codeface_lsp.workspace.scanning import words_of
 from codeface_lsp.workspace.sources import Sources
 from codeface_lsp.workspace.store import Symbol
@@ -26,12 +29,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Embed = Callable[[Sequence[str]], Awaitable[list[list[float]]]]
+Allowed = Callable[[str], bool]
+"""Whether a model may see the file of this relative path."""
 
 _CANDIDATES = 40
 _RANK_CONSTANT = 60
 _BATCH = 32
 _MAX_LINES = 60
 _MAX_CHARS = 2_000
+_MOST_DEFINITION_LINES = 400
+_MOST_VECTORS = 50_000
+"""Of a larger workspace only so many definitions are embedded: 40 MB of vectors of size 384."""
 _LOCK_WAIT_S = 30.0
 _STOP_LIST = """
 and are for from has have how into its not that the then this was were what when where which who why will with does
@@ -43,6 +51,14 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Embedder:
+    """A model for embeddings: its name, by which its vectors are kept apart from others', and how to ask it."""
+
+    model: str
+    embed: Embed
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A definition or a section that a question is about; lines count from 1, both included, secrets masked."""
 
@@ -51,26 +67,30 @@ class Answer:
     first_line: int
     last_line: int
     text: str
-    score: float
+    score: float = 0.0
+
+    @property
+    def language(self) -> str:
+        """LSP language id of its file."""
+        return languages.id_of_path(self.path)
 
 
 class Questions:
     """Answers questions from the index of one root."""
 
-    def __init__(self, client: IndexClient, sources: Sources) -> None:
+    def __init__(self, client: IndexClient, sources: Sources, allowed: Allowed) -> None:
         self._client = client
         self._sources = sources
+        self._allowed = allowed
         self._vectors: tuple[str, list[int], NDArray[np.float32]] | None = None
 
-    async def ask(
-        self, question: str, limit: int, embed: Embed | None = None, model: str = ""
-    ) -> list[Answer]:
-        """The best answers, best first; by words alone if there is no `embed` or it fails."""
+    async def ask(self, question: str, limit: int, embedder: Embedder | None = None) -> list[Answer]:
+        """The best answers, best first; by words alone if there is no `embedder` or it fails."""
         ranked = [self._by_words(question)]
-        if embed is not None:
+        if embedder is not None:
             try:
-                (vector,) = await embed([question])
-                ranked.append(self._by_meaning(model, vector))
+                (vector,) = await embedder.embed([redact(question)])
+                ranked.append(await asyncio.to_thread(self._by_meaning, embedder.model, vector))
             except Exception as error:  # whatever a server does: words still answer
                 log.warning("embeddings failed: %s", error)
         scores: dict[int, float] = {}
@@ -84,22 +104,36 @@ class Questions:
         }
         return self._answers([(found[id_], scores[id_]) for id_ in best if id_ in found], limit)
 
-    async def learn(self, embed: Embed, model: str) -> int:
-        """Embed every definition that has no vector of this model yet; returns how many. Stops at the first failure."""
+    def named(self, name: str, limit: int) -> list[Answer]:
+        """Functions and classes of this name, whole."""
+        nothing: list[Symbol] = []
+        found = self._client.read(lambda reader: reader.named([name]), nothing)
+        whole = [symbol for symbol in found if symbol.kind in ("function", "class")]
+        return self._answers([(symbol, 0.0) for symbol in whole], limit, _MOST_DEFINITION_LINES)
+
+    async def learn(self, embedder: Embedder) -> int:
+        """Embed what has no vector of this model yet; returns how many definitions. Stops at the first failure."""
         from codeface_lsp.workspace import vectors
 
-        done = 0
-        nothing: list[Symbol] = []
-        while batch := self._client.read(lambda reader: reader.without_vector(model, _BATCH), nothing):
-            embedded = await embed([self._text(symbol) or symbol.name for symbol in batch])
+        done, after = 0, 0
+        while batch := self._without_vector(embedder.model, after):
+            after = batch[-1].id
+            batch = [symbol for symbol in batch if self._allowed(symbol.path)]
+            embedded = await embedder.embed([self._text(symbol) or symbol.name for symbol in batch])
             rows = [(symbol.id, vectors.pack(vector)) for symbol, vector in zip(batch, embedded, strict=True)]
             try:
-                await asyncio.to_thread(self._write, model, rows)
+                await asyncio.to_thread(self._write, embedder.model, rows)
             except (sqlite3.Error, Timeout, OSError) as error:
                 log.warning("vectors cannot be stored: %s", error)
                 return done
             done += len(batch)
+            if done >= _MOST_VECTORS:
+                break
         return done
+
+    def _without_vector(self, model: str, after: int) -> list[Symbol]:
+        nothing: list[Symbol] = []
+        return self._client.read(lambda reader: reader.without_vector(model, after, _BATCH), nothing)
 
     def _by_words(self, question: str) -> list[int]:
         words = [word for word in words_of(question) if word not in _STOP]
@@ -108,11 +142,11 @@ class Questions:
         return [symbol.id for symbol, _ in found]
 
     def _by_meaning(self, model: str, vector: Sequence[float]) -> list[int]:
-        """Ids by cosine similarity."""
+        """Ids by cosine similarity; runs beside the event loop, with a reader of its own."""
         from codeface_lsp.workspace import vectors
 
-        nothing: tuple[list[int], bytes] = ([], b"")
-        ids, blob = self._client.read(lambda reader: reader.vectors(model), nothing)
+        with closing(store.Reader(self._client.file)) as reader:
+            ids, blob = reader.vectors(model)
         if self._vectors is None or self._vectors[:2] != (model, ids):
             self._vectors = (model, ids, vectors.unpack(blob, len(ids), len(vector)))
         return [ids[row] for row in vectors.nearest(self._vectors[2], vector, _CANDIDATES)]
@@ -126,10 +160,14 @@ class Questions:
             finally:
                 writer.close()
 
-    def _answers(self, ranked: list[tuple[Symbol, float]], limit: int) -> list[Answer]:
+    def _answers(
+        self, ranked: list[tuple[Symbol, float]], limit: int, most_lines: int = _MAX_LINES
+    ) -> list[Answer]:
         answers: list[Answer] = []
         for symbol, score in ranked:
-            text = self._text(symbol)
+            if not self._allowed(symbol.path):
+                continue
+            text = self._text(symbol, most_lines)
             last = symbol.start + text.count("\n")
             overlaps = any(
                 a.path == symbol.path and a.first_line <= last + 1 and symbol.start + 1 <= a.last_line
@@ -141,8 +179,7 @@ class Questions:
                 )
         return answers
 
-    def _text(self, symbol: Symbol) -> str:
-        lines = self._sources.lines(symbol.path)[
-            symbol.start : min(symbol.end + 1, symbol.start + _MAX_LINES)
-        ]
-        return "\n".join(lines)[:_MAX_CHARS]
+    def _text(self, symbol: Symbol, most_lines: int = _MAX_LINES) -> str:
+        end = min(symbol.end + 1, symbol.start + most_lines)
+        lines = self._sources.lines(symbol.path)[symbol.start : end]
+        return "\n".join(lines)[: _MAX_CHARS * most_lines // _MAX_LINES]

@@ -28,7 +28,8 @@ _SKIPPED_NAMES = """
 """
 _SKIPPED_DIRECTORIES = frozenset(_SKIPPED_NAMES.split())
 _TEXTS = frozenset({"rst", "txt", "adoc"})
-_WORD = re.compile(r"[A-Za-z][A-Za-z0-9]{2,}")
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9]{2,}|[\u3040-\u30ff\u4e00-\u9fff]")
+"""Words of three letters or more; Chinese and Japanese have no spaces between words, so each character counts."""
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 

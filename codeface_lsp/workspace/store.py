@@ -18,13 +18,13 @@ from typing import Any
 from codeface_lsp import paths
 from codeface_lsp.context.tags import KINDS, Definition
 
-VERSION = 2
+VERSION = 3
 _BUSY_MS = 5_000
 _CACHE_KB = 16_000
 _BITS = 16
 """A symbol's id is its file's id, shifted by so many bits, plus its number in the file: no index by file is needed."""
 _MOST_SYMBOLS = (1 << _BITS) - 1
-_TERM = re.compile(r"[a-z0-9]+")
+_TERM = re.compile(r"[^\W_]+")
 
 _SCHEMA = """
 CREATE TABLE files(
@@ -274,13 +274,15 @@ class Reader:
         """Definitions by their ids."""
         return self._symbols("symbols.id IN ", ids)
 
-    def without_vector(self, model: str, limit: int) -> list[Symbol]:
-        """Functions, classes and headings that have no embedding of this model yet."""
-        return self._symbols(
-            "kind IN ",
-            [KINDS.index(kind) for kind in ("function", "class", "module")],
-            f" AND symbols.id NOT IN (SELECT symbol FROM vectors WHERE model = '{_quoted(model)}') LIMIT {limit}",
+    def without_vector(self, model: str, after: int, limit: int) -> list[Symbol]:
+        """Functions, classes and headings with an id above `after` that have no embedding of this model yet."""
+        kinds = ",".join(str(KINDS.index(kind)) for kind in ("function", "class", "module"))
+        rows = self._db.execute(
+            f"{_SELECT} symbols.id > ? AND kind IN ({kinds}) AND NOT EXISTS"
+            " (SELECT 1 FROM vectors WHERE symbol = symbols.id AND model = ?) ORDER BY symbols.id LIMIT ?",
+            (after, model, limit),
         )
+        return [_symbol(row) for row in rows]
 
     def vectors(self, model: str) -> tuple[list[int], bytes]:
         """Ids of the embedded symbols and their vectors, one after the other."""
@@ -330,7 +332,3 @@ def _configure(db: sqlite3.Connection) -> None:
 
 def _kind(kind: str | None) -> int:
     return KINDS.index(kind) if kind in KINDS else -1
-
-
-def _quoted(text: str) -> str:
-    return text.replace("'", "''")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -20,10 +21,14 @@ from codeface_lsp.workspace.client import IndexClient, Report
 from codeface_lsp.workspace.gathering import Gatherer
 from codeface_lsp.workspace.ignore import IgnoreRules
 from codeface_lsp.workspace.notebooks import Notebooks
-from codeface_lsp.workspace.questions import Answer, Embed, Questions
+from codeface_lsp.workspace.questions import Answer, Embedder, Questions
 from codeface_lsp.workspace.recent import RecentEdits
 from codeface_lsp.workspace.similar import OpenFiles
-from codeface_lsp.workspace.sources import Sources
+
+_INDEX_WAIT_S = 20.0
+_LEARN_WAIT_S = 10.0
+
+log = logging.getLogger(__name__)
 
 
 class Workspace:
@@ -48,14 +53,16 @@ class Workspace:
                 if settings.context.index
                 else None
             )
-            self._gatherers[root] = Gatherer(root, client, self._recent, self._open, Sources(root))
-        self._questions = {
-            root: Questions(gatherer.client, gatherer.sources)
-            for root, gatherer in self._gatherers.items()
+            self._gatherers[root] = Gatherer(root, client, self._recent, self._open, self._rules)
+        self._questions = [
+            Questions(gatherer.client, gatherer.sources, gatherer.allowed)
+            for gatherer in self._gatherers.values()
             if gatherer.client is not None
-        }
+        ]
         self._paths: dict[str, tuple[Path | None, str]] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._starting: asyncio.Task[None] | None = None
+        self._learning: asyncio.Task[int] | None = None
 
     def use(self, settings: Settings) -> None:
         """Put new settings in force; whether there is an index at all is decided at the start."""
@@ -125,21 +132,40 @@ class Workspace:
         self._notebooks.drop(uri)
         self._builder.close(uri)
 
-    async def ask(self, question: str, limit: int = 6, embed: Embed | None = None) -> list[Answer]:
+    @property
+    def indexes(self) -> bool:
+        """Whether there is a symbol index at all: a root, and the setting."""
+        return bool(self._questions)
+
+    @property
+    def indexed(self) -> bool:
+        """Whether the index was complete once."""
+        return all(g.client.ready.is_set() for g in self._gatherers.values() if g.client is not None)
+
+    async def ask(self, question: str, limit: int = 6, embedder: Embedder | None = None) -> list[Answer]:
         """Definitions and sections of the workspace that a question is about, best first.
 
-        `embed` turns texts into vectors of `settings.model.embedding`; without it words alone decide.
+        Waits a while for an index that is being built, and starts one that is not. Without an `embedder` words alone
+        decide; with one, what it has not seen yet is embedded first, for a while, and then behind the answer.
         """
-        answers: list[Answer] = []
-        for root, questions in self._questions.items():
-            found = await questions.ask(question, limit, embed, self.settings.model.embedding or "")
-            answers += [answer for answer in found if self._rules.reason(root / answer.path) is None]
+        await self._begun()
+        if embedder is not None:
+            await self._learnt(embedder)
+        answers = [
+            answer
+            for questions in self._questions
+            for answer in await questions.ask(question, limit, embedder)
+        ]
         return sorted(answers, key=lambda answer: -answer.score)[:limit]
 
-    async def learn(self, embed: Embed) -> int:
+    async def definitions(self, name: str, limit: int) -> list[Answer]:
+        """Functions and classes of this name, whole."""
+        await self._begun()
+        return [answer for questions in self._questions for answer in questions.named(name, limit)][:limit]
+
+    async def learn(self, embedder: Embedder) -> int:
         """Embed what the index holds, for `ask`; returns how many definitions were new."""
-        model = self.settings.model.embedding or ""
-        return sum([await questions.learn(embed, model) for questions in self._questions.values()])
+        return sum([await questions.learn(embedder) for questions in self._questions])
 
     def relative(self, path: str | Path) -> str:
         """A file's name relative to the root that holds it, with forward slashes; its bare name outside of them."""
@@ -149,6 +175,11 @@ class Workspace:
 
     async def start(self, report: Report | None = None) -> None:
         """Build the index, and keep it up to date until `aclose`; returns when it is complete."""
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start(report))
+        await asyncio.shield(self._starting)
+
+    async def _start(self, report: Report | None) -> None:
         clients = [g.client for g in self._gatherers.values() if g.client is not None]
         for client in clients:
             running = asyncio.create_task(client.run(report))
@@ -168,6 +199,10 @@ class Workspace:
 
     async def aclose(self) -> None:
         """Stop the indexing processes."""
+        for beginning in (self._learning, self._starting):
+            if beginning is not None:
+                beginning.cancel()
+                await asyncio.gather(beginning, return_exceptions=True)
         for gatherer in self._gatherers.values():
             if gatherer.client is not None:
                 await gatherer.client.aclose()
@@ -176,6 +211,17 @@ class Workspace:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         self._tasks.clear()
+
+    async def _begun(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.start(), _INDEX_WAIT_S)
+
+    async def _learnt(self, embedder: Embedder) -> None:
+        if self._learning is None or self._learning.done():
+            self._learning = asyncio.create_task(self.learn(embedder))
+        await asyncio.wait([self._learning], timeout=_LEARN_WAIT_S)
+        if self._learning.done() and (error := self._learning.exception()) is not None:
+            log.warning("the index could not be embedded: %s", type(error).__name__)
 
     def _gather(self, sight: Sight) -> Gathered:
         snapshot = sight.snapshot
@@ -187,7 +233,7 @@ class Workspace:
         if gatherer is None or root is None:
             return Gathered()
         path = self._name(snapshot)
-        found = gatherer.gather(sight, path, settings, lambda other: self._rules.reason(root / other) is None)
+        found = gatherer.gather(sight, path, settings)
         return Gathered(found.extra, tuple(self.notices))
 
     def _may_parse(self, snapshot: Snapshot) -> bool:

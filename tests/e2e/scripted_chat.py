@@ -28,6 +28,9 @@ class ScriptedModel:
     held: bool = False
     asked: list[list[dict[str, str]]] = field(default_factory=list)
     sent_at: list[float] = field(default_factory=list)
+    embeds: Callable[[str], list[float]] | None = None
+    """Makes the vector of a text, for a model that serves embeddings, too."""
+    embedded: list[str] = field(default_factory=list)
     ended_early: int = 0
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
 
@@ -40,6 +43,7 @@ class ScriptedModel:
             routes=[
                 Route("/v1/models", self._models),
                 Route("/v1/chat/completions", self._chat, methods=["POST"]),
+                Route("/v1/embeddings", self._embed, methods=["POST"]),
             ]
         )
 
@@ -50,6 +54,14 @@ class ScriptedModel:
         body = await request.json()
         self.asked.append(body["messages"])
         return StreamingResponse(self._play(self.script(body["messages"])), media_type="text/event-stream")
+
+    async def _embed(self, request: Request) -> Response:
+        texts = (await request.json())["input"]
+        self.embedded += texts
+        if self.embeds is None:
+            return JSONResponse({"error": {"message": "this model has no embeddings"}}, 400)
+        rows = [{"index": n, "embedding": self.embeds(text)} for n, text in enumerate(texts)]
+        return JSONResponse({"object": "list", "data": rows, "model": "scripted"})
 
     async def _play(self, pieces: list[str]) -> AsyncGenerator[str]:
         whole = False
@@ -72,17 +84,24 @@ def _event(choice: dict[str, Any]) -> str:
 
 @asynccontextmanager
 async def scripted_server(
-    home: Path, model: ScriptedModel, root: Path | None = None, **capabilities: Any
+    home: Path,
+    model: ScriptedModel,
+    root: Path | None = None,
+    *,
+    index: bool = False,
+    roles: tuple[str, ...] = ("completion", "chat"),
+    **capabilities: Any,
 ) -> AsyncIterator[LspClient]:
-    """A started language server that talks to `model`."""
+    """A started language server that talks to `model` in these roles; `index` lets it index the root."""
     async with serve(model.app()) as url, language_server(home) as client:
         endpoint = {
             "name": "scripted",
             "url": url,
             "dialect": "openai",
             "model": "scripted",
+            "roles": list(roles),
             "context_tokens": 8192,
         }
-        options = {"endpoints": [endpoint], "context": {"index": False}, "stats": {"enabled": False}}
+        options = {"endpoints": [endpoint], "context": {"index": index}, "stats": {"enabled": False}}
         await client.initialize(root, options=options, **capabilities)
         yield client

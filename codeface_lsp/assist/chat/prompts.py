@@ -17,6 +17,7 @@ from codeface_lsp.assist.edits.tasks import EditRequest, TaskName, variables
 from codeface_lsp.context.parts import TokenCounter
 from codeface_lsp.errors import DocumentError
 from codeface_lsp.prompting import templates
+from codeface_lsp.workspace.questions import Answer, Embedder
 from codeface_lsp.workspace.workspace import Workspace
 
 _DEFINITION_TOKENS = 400
@@ -29,7 +30,7 @@ class Prompt:
 
     text: str
     references: tuple[Reference, ...] = ()
-    passages: tuple[search.Passage, ...] = ()
+    passages: tuple[Answer, ...] = ()
 
 
 async def plain(message: str, workspace: Workspace, place: Place | None) -> Prompt:
@@ -38,14 +39,18 @@ async def plain(message: str, workspace: Workspace, place: Place | None) -> Prom
     return Prompt(templates.render("chat", message=message, attachments=attached), _places(attached))
 
 
-async def slash(command: Slash, workspace: Workspace, place: Place | None, counter: TokenCounter) -> Prompt:
-    """The prompt of a slash command. Raises `DocumentError` if it lacks a selection or a question."""
+async def slash(
+    command: Slash,
+    workspace: Workspace,
+    place: Place | None,
+    counter: TokenCounter,
+    embedder: Embedder | None = None,
+) -> Prompt:
+    """The prompt of a slash command. Raises `DocumentError` if it lacks a selection, a question or an answer."""
     if command.name == "search":
         if not command.text:
             raise DocumentError("Put a question behind `/search`.")
-        found = await search.passages(workspace, command.text)
-        if not found:
-            raise DocumentError("Nothing in this workspace matches the question's words; ask in other words.")
+        found = await search.passages(workspace, command.text, embedder)
         text = templates.render("search", question=command.text, passages=found)
         places = tuple(Reference(p.path, p.first_line, p.last_line) for p in found)
         return Prompt(text, places, tuple(found))

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from codeface_lsp.assist import search, target
+from codeface_lsp.assist import target
 from codeface_lsp.assist.chat.conversation import Reference
 from codeface_lsp.assist.chat.place import Place
-from codeface_lsp.context import languages, scopes, syntax
+from codeface_lsp.context import languages
 from codeface_lsp.errors import DocumentError
 from codeface_lsp.workspace import redaction
 from codeface_lsp.workspace.workspace import Workspace
@@ -49,7 +49,7 @@ async def attachments(message: str, workspace: Workspace, place: Place | None) -
             case "diff":
                 found.append(Attachment("The uncommitted changes", await diff(workspace.roots), "diff"))
             case "symbol":
-                found += await asyncio.to_thread(_symbol, workspace, value)
+                found += await _symbol(workspace, value)
             case _ if value:
                 found.append(_file(workspace, value))
             case _:
@@ -108,7 +108,7 @@ def _file(workspace: Workspace, name: str) -> Attachment:
         if path.is_file() and path.is_relative_to(root.resolve()):
             if reason := workspace.excluded(str(root / name)):
                 raise DocumentError(f"`{name}` is not shown to a model: {reason}.", kind="excluded")
-            text = search.read(path)
+            text = _text_of(path)
             if text is None:
                 raise DocumentError(f"`{name}` is not a text file.")
             lines = redaction.redact(text).splitlines()
@@ -121,34 +121,24 @@ def _file(workspace: Workspace, name: str) -> Attachment:
     raise DocumentError(f"There is no file `{name}` in this workspace.")
 
 
-def _symbol(workspace: Workspace, name: str) -> list[Attachment]:
-    found: list[Attachment] = []
-    defined = re.compile(rf"\b{re.escape(name)}\b") if name else None
-    for path in search.files(workspace) if defined else ():
-        text = search.read(path)
-        if text is None or not defined or not defined.search(text):
-            continue
-        language = languages.id_of_path(path)
-        tree = syntax.parse(text, language)
-        for scope in [] if tree is None else scopes_named(tree, name):
-            first, last = text.count("\n", 0, scope.start) + 1, text.count("\n", 0, scope.end) + 1
-            shown = workspace.relative(path)
-            code = redaction.redact_range(text, scope.start, scope.end)
-            found.append(Attachment(f"`{name}` in `{shown}`", code, language, Reference(shown, first, last)))
-        if len(found) >= _MAX_SYMBOLS:
-            break
+def _text_of(path: Path) -> str | None:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    return None if "\0" in text else text
+
+
+async def _symbol(workspace: Workspace, name: str) -> list[Attachment]:
+    found = await workspace.definitions(name, _MAX_SYMBOLS)
     if not found:
         raise DocumentError(f"No definition of `{name}` was found in this workspace.")
-    return found[:_MAX_SYMBOLS]
-
-
-def scopes_named(tree: syntax.SyntaxTree, name: str) -> list[scopes.Scope]:
-    """Functions and classes of that name."""
-    found: list[scopes.Scope] = []
-    stack = [tree.root]
-    while stack:
-        node = stack.pop()
-        if scopes.is_scope(tree, node) and scopes.name_of(tree, node) == name:
-            found.append(scopes.scope_of(tree, node))
-        stack.extend(reversed(node.named_children))
-    return found
+    return [
+        Attachment(
+            f"`{name}` in `{each.path}`",
+            each.text,
+            each.language,
+            Reference(each.path, each.first_line, each.last_line),
+        )
+        for each in found
+    ]

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from codeface_lsp.assist import ability, answers, facts, target
+from codeface_lsp.assist import ability, answers, facts, search, target
 from codeface_lsp.assist.chat import history, prompts, slash
 from codeface_lsp.assist.chat.conversation import Conversation, ConversationStore, Reference, Turn
 from codeface_lsp.assist.chat.place import Place
@@ -18,7 +18,6 @@ from codeface_lsp.prompting import code_blocks, templates
 from codeface_lsp.prompting.code_blocks import CodeBlock
 from codeface_lsp.prompting.languages import answer_language, code_of
 from codeface_lsp.settings import Settings
-from codeface_lsp.workspace import redaction
 from codeface_lsp.workspace.workspace import Workspace
 
 
@@ -127,7 +126,8 @@ class ChatService:
         model = await ability.chat_model(self._endpoint, self._settings)
         counter = target.chat_counter(self._settings)
         if known is None and command is not None:
-            known = await prompts.slash(command, self._workspace, place, counter)
+            embeds = search.embedder(self._endpoint, self._settings)
+            known = await prompts.slash(command, self._workspace, place, counter, embeds)
         prompt = known or await prompts.plain(message, self._workspace, place)
         question = Turn("user", message, prompt.text, prompt.references)
         if not model.can_chat:
@@ -150,7 +150,7 @@ class ChatService:
                     if chunk.finish_reason is not None:
                         last = chunk
                     if chunk.text:
-                        yield Chunk(redaction.restore(chunk.text), tokens=chunk.tokens, model=chunk.model)
+                        yield Chunk(chunk.text, tokens=chunk.tokens, model=chunk.model)
         finally:
             if pieces or last.finish_reason != "cancelled":
                 reply = self._finish(conversation, question, "".join(pieces), last, keep)
@@ -159,7 +159,7 @@ class ChatService:
     def _finish(
         self, conversation: Conversation, question: Turn, text: str, last: Chunk, keep: bool
     ) -> Reply:
-        text = redaction.restore(text.strip())
+        text = text.strip()
         conversation.turns += [question, Turn("assistant", text, references=question.references)]
         if keep:
             self.store.save(conversation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from codeface_lsp.assist.chat import ChatService, Conversation, Event, Place, Re
 from codeface_lsp.endpoints.token_counter import EstimatedCounter
 from codeface_lsp.endpoints.types import ChatRequest, ModelCard
 from codeface_lsp.errors import CodeFaceError, DocumentError
-from codeface_lsp.settings import Settings
+from codeface_lsp.settings import Settings, load
 from codeface_lsp.workspace.workspace import Workspace
 from tests.scripted import ScriptedEndpoint
 from tests.unit.assist.conftest import document
@@ -65,7 +66,17 @@ async def test_slash_commands_use_their_prompts(
     assert [(r.path, r.first_line, r.last_line) for r in answer.references] == [("main.py", 1, 2)]
 
 
-async def test_search_cites_files_and_lines(workspace: Workspace, settings: Settings) -> None:
+@pytest.fixture
+async def indexed(tmp_path: Path) -> AsyncIterator[Workspace]:
+    root = tmp_path / "indexed"
+    root.mkdir()
+    workspace = Workspace([root], load({"stats": {"enabled": False}}))
+    yield workspace
+    await workspace.aclose()
+
+
+async def test_search_cites_files_and_lines(indexed: Workspace, settings: Settings) -> None:
+    workspace = indexed
     (workspace.roots[0] / "shapes.py").write_text("\n\n" + CODE)
     (workspace.roots[0] / "other.py").write_text("x = 1\n")
     (workspace.roots[0] / ".env").write_text("AREA=secret\n")
@@ -74,12 +85,16 @@ async def test_search_cites_files_and_lines(workspace: Workspace, settings: Sett
         ChatService(endpoint, workspace, settings).send("/search where is the area computed?")
     )
     assert [r.path for r in answer.references] == ["shapes.py"]
-    assert "[1] `shapes.py:1-4`" in question(endpoint) and "secret" not in question(endpoint)
+    assert "[1] `shapes.py:3-4`" in question(endpoint) and "secret" not in question(endpoint)
 
 
-async def test_references_attach_what_they_name(
-    place: Place, workspace: Workspace, settings: Settings
-) -> None:
+async def test_search_without_an_index_says_what_to_set(workspace: Workspace, settings: Settings) -> None:
+    with pytest.raises(DocumentError, match=r"set `context\.index`"):
+        await reply(ChatService(ScriptedEndpoint("x"), workspace, settings).send("/search where is it?"))
+
+
+async def test_references_attach_what_they_name(indexed: Workspace, settings: Settings) -> None:
+    workspace, place = indexed, Place(document(CODE, root=indexed.roots[0]), 0, 0)
     (workspace.roots[0] / "notes.txt").write_text("remember the milk")
     (workspace.roots[0] / "shapes.py").write_text(CODE)
     endpoint = ScriptedEndpoint("done")
@@ -150,8 +165,9 @@ async def test_a_damaged_conversation_is_left_alone(workspace: Workspace, settin
 
 
 async def test_a_model_that_cannot_chat_says_so_once_and_lists_what_it_found(
-    workspace: Workspace, settings: Settings, place: Place
+    indexed: Workspace, settings: Settings
 ) -> None:
+    workspace, place = indexed, Place(document(CODE, root=indexed.roots[0]), 0, 0)
     (workspace.roots[0] / "shapes.py").write_text(CODE)
     endpoint = ScriptedEndpoint("junk", card=ModelCard("codeface-tiny", context_tokens=2048, chat=False))
     chat = ChatService(endpoint, workspace, settings)
