@@ -1,4 +1,7 @@
-"""Streams a model's answer to a conversation: cleaned of stray markers, closed as soon as nobody listens."""
+"""Streams a model's answer to a conversation: cleaned of stray markers, closed as soon as nobody listens.
+
+The one door for conversations: secrets are masked in all that is sent, and put back in what comes.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import TypeVar
 
 from codeface_lsp.endpoints.types import ChatRequest, Chunk, Endpoint, FinishReason, Timings
 from codeface_lsp.prompting.cleaning import AnswerCleaner
+from codeface_lsp.workspace import redaction
 
 Item = TypeVar("Item")
 
@@ -36,17 +40,15 @@ async def closing(items: AsyncIterator[Item]) -> AsyncIterator[AsyncIterator[Ite
 
 async def stream(endpoint: Endpoint, request: ChatRequest) -> AsyncGenerator[Chunk]:
     """Stream the answer; the last chunk has the `finish_reason`. Closing this closes the endpoint's stream."""
-    cleaner = AnswerCleaner()
-    async with closing(endpoint.chat(request)) as chunks:
+    cleaner, restorer = AnswerCleaner(), redaction.Restorer()
+    async with closing(endpoint.chat(_masked(request))) as chunks:
         async for chunk in chunks:
             text = cleaner.feed(chunk.text)
-            if chunk.finish_reason is not None:
-                yield replace(chunk, text=text + cleaner.finish())
+            if chunk.finish_reason is not None or cleaner.ended:
+                text = restorer.feed(text + cleaner.finish()) + restorer.finish()
+                yield replace(chunk, text=text, finish_reason=chunk.finish_reason or "stop")
                 return
-            if cleaner.ended:
-                yield replace(chunk, text=text, finish_reason="stop")
-                return
-            if text:
+            if text := restorer.feed(text):
                 yield replace(chunk, text=text)
 
 
@@ -59,3 +61,12 @@ async def collect(chunks: AsyncIterator[Chunk]) -> Answer:
             pieces.append(chunk.text)
             last = chunk
     return Answer("".join(pieces).strip(), last.finish_reason or "stop", last.timings, last.model)
+
+
+def _masked(request: ChatRequest) -> ChatRequest:
+    """Also earlier answers, a question and a retry may hold secrets: they came from the user's files."""
+    messages = [replace(message, content=redaction.redact(message.content)) for message in request.messages]
+    draft = request.draft_from
+    return replace(
+        request, messages=messages, draft_from=redaction.redact(draft) if draft is not None else None
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
 
 from codeface_lsp.assist import ability, answers, facts, target
 from codeface_lsp.endpoints.types import ChatRequest, Chunk, Endpoint, Message
@@ -50,7 +49,7 @@ class Explainer:
             yield Chunk(note)
         async with aclosing(answers.stream(self._endpoint, request)) as chunks:
             async for chunk in chunks:
-                yield replace(chunk, text=redaction.restore(chunk.text))
+                yield chunk
 
     def _request(
         self, model: ability.ChatModel, snapshot: Snapshot, start: int, end: int, question: str
@@ -79,7 +78,7 @@ class Explainer:
                     code=redaction.redact_range(snapshot.text, start, start + len(code.code)),
                     context=target.definitions(self._workspace, snapshot, end, extra, counter),
                     question=question,
-                    facts=redaction.redact(self._facts(snapshot, start, end, question)),
+                    facts=self._facts(snapshot, start, end, question),
                 ),
             ),
         ]

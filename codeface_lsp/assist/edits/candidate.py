@@ -18,7 +18,6 @@ from codeface_lsp.assist.edits.region import Region
 from codeface_lsp.context import scopes, syntax
 from codeface_lsp.prompting import code_blocks
 from codeface_lsp.prompting.code_blocks import CodeBlock
-from codeface_lsp.workspace import redaction
 
 _ELISION = re.compile(
     r"^\s*(#|//|/\*|--|<!--|;)?\s*(\.\.\.|…)\s*(\(?(rest|existing|remaining|unchanged|other|same|code|as before)\b.*)?$"
@@ -46,7 +45,6 @@ def from_answer(answer: Answer, region: Region, old: str, text: str, language: s
     block = _choose(answer, old, language)
     wanted, code = imports.split(block.code, old, language)
     code = code_blocks.reindent(_only_region(code, region, old, text, language), old)
-    code = redaction.restore(code)
     if not code.strip():
         raise Problem("holds no code")
     if _leaves_out(code, old):
@@ -62,7 +60,7 @@ def from_answer(answer: Answer, region: Region, old: str, text: str, language: s
 
 def whole_block(answer: Answer, language: str) -> str:
     """The code of an answer that stands for itself (a new file, new tests). Raises `Problem`."""
-    code = redaction.restore(_choose(answer, "", language).code)
+    code = _choose(answer, "", language).code
     if not code.strip():
         raise Problem("holds no code")
     if _leaves_out(code, ""):

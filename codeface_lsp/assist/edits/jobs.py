@@ -165,7 +165,7 @@ class EditJobs:
             context=self._definitions(snapshot, place, counter),
             framework=file.framework,
             test_path=self._workspace.relative(file.path),
-            existing=redaction.redact("".join((file.text or "").splitlines(keepends=True)[:60])),
+            existing="".join((file.text or "").splitlines(keepends=True)[:60]),
             module=file.module,
         )
         chat = self._request(prompt, snapshot, model)
@@ -201,7 +201,7 @@ class EditJobs:
             [Message("system", system), Message("user", prompt)],
             max_tokens=max(1, min(self._settings.chat.max_new_tokens, model.context_tokens // 2)),
             temperature=_EDIT_TEMPERATURE,
-            draft_from=redaction.redact(snapshot.text),
+            draft_from=snapshot.text,
         )
 
     def _definitions(self, snapshot: Snapshot, place: Region, counter: TokenCounter) -> Sequence[object]:
