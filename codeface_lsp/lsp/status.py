@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
 
 from codeface_lsp.endpoints.types import EngineEvent
+from codeface_lsp.lsp.work import Token, created
 
 if TYPE_CHECKING:
     from codeface_lsp.lsp.base import CodeFaceServer
@@ -18,40 +18,46 @@ _KINDS = {"error": "Error", "stopped": "Warning", "paused": "Inactive"}
 
 
 class ProgressBar:
-    """One server-created work-done progress; silent where the client has none (LSP 3.17, "Work Done Progress")."""
+    """One server-created work-done progress; silent where the client has none (LSP 3.17, "Work Done Progress").
+
+    The client is asked in the background, so a slow one delays nothing; every token that it takes is begun and ended.
+    """
 
     def __init__(self, ls: CodeFaceServer, title: str) -> None:
-        window = ls.client_capabilities.window
         self._ls = ls
         self._title = title
-        self._token: str | None = None
-        self._creating = False
-        self._possible = bool(window and window.work_done_progress)
+        self._token: Token = None
+        self._asked = False
+        self._newest: tuple[str, int | None] | None = None
 
     async def report(self, message: str, share: float | None = None) -> None:
         """Show progress; `share` from 0 to 1 if known."""
-        if not self._possible:
-            return
         percentage = None if share is None else round(100 * max(0.0, min(1.0, share)))
-        progress = self._ls.work_done_progress
-        if self._token is None and not self._creating:
-            self._creating = True
-            token = f"codeface-{uuid.uuid4()}"
-            await progress.create_async(token)
-            if not self._creating:
-                return  # it ended while the client was asked
-            self._token, self._creating = token, False
-            begin = types.WorkDoneProgressBegin(self._title, message=message, percentage=percentage)
-            progress.begin(token, begin)
-        elif self._token is not None:
-            progress.report(self._token, types.WorkDoneProgressReport(message=message, percentage=percentage))
+        self._newest = (message, percentage)
+        if self._token is not None:
+            report = types.WorkDoneProgressReport(message=message, percentage=percentage)
+            self._ls.work_done_progress.report(self._token, report)
+        elif not self._asked:
+            self._asked = True
+            self._ls.spawn(self._begin())
+
+    async def _begin(self) -> None:
+        token = await created(self._ls)
+        if token is None:
+            return  # and the client is not asked again
+        self._token, self._asked = token, False
+        message, percentage = self._newest or (None, None)
+        begin = types.WorkDoneProgressBegin(self._title, message=message, percentage=percentage)
+        self._ls.work_done_progress.begin(token, begin)
+        if self._newest is None:
+            self.end()  # the work was done before the client answered
 
     def end(self, message: str | None = None) -> None:
         """Take it away; harmless if it never showed."""
-        self._creating = False
+        self._newest = None
         if self._token is not None:
-            self._ls.work_done_progress.end(self._token, types.WorkDoneProgressEnd(message=message))
             self._ls.work_done_progress.tokens.pop(self._token, None)
+            self._ls.work_done_progress.end(self._token, types.WorkDoneProgressEnd(message=message))
             self._token = None
 
 
@@ -71,9 +77,12 @@ def send(
 async def follow_endpoint(ls: CodeFaceServer) -> None:
     """Keep the model server alive while this window is open, and show what it does."""
     bar = ProgressBar(ls, "CodeFace")
-    async with aclosing(ls.services.endpoint.attach()) as events:
-        async for event in events:
-            await _show(ls, bar, event)
+    try:
+        async with aclosing(ls.services.endpoint.attach()) as events:
+            async for event in events:
+                await _show(ls, bar, event)
+    finally:
+        bar.end()
 
 
 async def _show(ls: CodeFaceServer, bar: ProgressBar, event: EngineEvent) -> None:

@@ -76,14 +76,31 @@ async def work_done(ls: CodeFaceServer, token: Token, title: str) -> AsyncIterat
 
 
 async def created(ls: CodeFaceServer) -> Token:
-    """A server-created progress token; None where the client has no such progress or does not answer in time."""
+    """A server-created progress token; None where the client has no such progress or does not answer in time.
+
+    Whoever gets a token begins and ends it: some clients show a spinner from the creation to the end.
+    """
     window = ls.client_capabilities.window
     if not (window and window.work_done_progress):
         return None
     token = f"codeface-{uuid.uuid4()}"
+    answer = asyncio.ensure_future(ls.work_done_progress.create_async(token))
     try:
         # A late reply to a cancelled wait would break pygls's read loop, hence the shield.
-        await asyncio.wait_for(asyncio.shield(ls.work_done_progress.create_async(token)), _PATIENCE_S)
-    except Exception:  # the client refused, or took too long: the job goes on without a progress
+        await asyncio.wait_for(asyncio.shield(answer), _PATIENCE_S)
+    except TimeoutError:  # the job goes on without a progress
+        answer.add_done_callback(lambda late: _close_unused(ls, token, late))
+        return None
+    except Exception:  # the client refused
         return None
     return token
+
+
+def _close_unused(ls: CodeFaceServer, token: str, late: asyncio.Future[Any]) -> None:
+    """End a progress that the client created when nobody waited for it any more."""
+    if late.cancelled() or late.exception() is not None:
+        return
+    progress = ls.work_done_progress
+    progress.begin(token, types.WorkDoneProgressBegin("CodeFace"))
+    progress.tokens.pop(token, None)
+    progress.end(token, types.WorkDoneProgressEnd())
