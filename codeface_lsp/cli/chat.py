@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import sys
-from contextlib import aclosing
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from codeface_lsp.assist.chat import Place
+from codeface_lsp.assist.chat import ConversationStore, Place, document
 from codeface_lsp.assist.chat.slash import COMMANDS
 from codeface_lsp.assist.services import Services
 from codeface_lsp.cli import session
@@ -27,21 +30,31 @@ def chat(
         str | None, typer.Option("--continue", "-c", help="Id of a conversation, or `last`.")
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the conversations of this directory.")] = False,
+    show: Annotated[str | None, typer.Option(help="Print a conversation: its id, or `last`.")] = None,
 ) -> None:
     """Chat with the model about the code below the current directory."""
-    session.run(_chat(message, file, lines, resume, list_))
+    if list_ or show is not None:
+        _print(show)
+    else:
+        session.run(_chat(message, file, lines, resume))
 
 
-async def _chat(message: str, file: Path | None, lines: str | None, resume: str | None, list_: bool) -> None:
+def _print(conversation_id: str | None) -> None:
+    """Print one conversation as Markdown, or the list of them, newest first."""
+    store = ConversationStore([Path.cwd()])
+    if conversation_id is None:
+        for found in store.list():
+            print(f"{found.id}  {found.title}")
+    else:
+        session.print_markdown(document.said(store.get(conversation_id).turns))
+
+
+async def _chat(message: str, file: Path | None, lines: str | None, resume: str | None) -> None:
     async with session.open_services() as services:
-        if list_:
-            for found in services.chat.store.list():
-                print(f"{found.id}  {found.title}")
-            return
         place = None if file is None else Place(*session.place(file, lines))
         if place is not None:
             services.workspace.opened(place.snapshot)
-        conversation_id = _resumed(services, resume)
+        conversation_id = services.chat.store.get(resume).id if resume else None
         if message or not sys.stdin.isatty():
             piped = "" if sys.stdin.isatty() else sys.stdin.read().strip()
             await _ask(
@@ -51,43 +64,55 @@ async def _chat(message: str, file: Path | None, lines: str | None, resume: str 
             await _converse(services, conversation_id, place)
 
 
-def _resumed(services: Services, resume: str | None) -> str | None:
-    if resume is None:
-        return None
-    if resume != "last":
-        return services.chat.store.get(resume).id
-    found = services.chat.store.list()
-    if not found:
-        raise CodeFaceError("There is no conversation here yet.")
-    return found[0].id
-
-
-async def _ask(
-    services: Services, message: str, conversation_id: str | None, place: Place | None
-) -> str | None:
-    """Ask and show the answer; return the conversation's id."""
-    events = services.chat.send(message, conversation_id=conversation_id, place=place)
-    async with aclosing(events):
-        reply = await session.show(events)
-    return reply.conversation_id if reply is not None else conversation_id
+async def _ask(services: Services, message: str, conversation_id: str | None, place: Place | None) -> None:
+    async with aclosing(services.chat.send(message, conversation_id=conversation_id, place=place)) as events:
+        await session.show(events)
 
 
 async def _converse(services: Services, conversation_id: str | None, place: Place | None) -> None:
+    """Ask and answer until `/quit` or the end of the input; Ctrl-C stops an answer, and leaves at the prompt."""
     console = Console(highlight=False)
     console.print("[dim]/help lists the commands, /quit leaves.[/dim]")
-    while True:
-        try:
-            message = console.input("[bold green]you>[/bold green] ").strip()
-        except (EOFError, KeyboardInterrupt):
-            return
-        if message in ("/quit", "/exit"):
-            return
+    conversation = services.chat.store.new()
+    if conversation_id is None:
+        services.chat.store.save(conversation)
+    while (message := _prompt()) not in (None, "/quit", "/exit"):
         if message == "/help":
             console.print(_HELP, markup=False)
         elif message:
+            answering = asyncio.ensure_future(
+                _ask(services, message, conversation_id or conversation.id, place)
+            )
             try:
-                answered = await _ask(services, message, conversation_id, place)
+                with _interrupts(answering):
+                    await answering
             except CodeFaceError as error:
                 console.print(f"[red]{error.message}[/red]")
-            else:
-                conversation_id = None if message == "/clear" else answered
+            except asyncio.CancelledError:
+                if not answering.cancelled():
+                    raise
+                console.print("[dim]stopped[/dim]")
+
+
+def _prompt() -> str | None:
+    """A line of the user's, None at the end."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # asyncio's own would wait for the line to end
+    try:
+        return input("\001\033[1;32m\002you>\001\033[0m\002 ").strip()
+    except (EOFError, KeyboardInterrupt):
+        return None
+
+
+@contextmanager
+def _interrupts(task: asyncio.Future[None]) -> Iterator[None]:
+    """Let Ctrl-C cancel `task` for the block; where the platform cannot, it ends the program."""
+    loop = asyncio.get_running_loop()
+    try:
+        loop.add_signal_handler(signal.SIGINT, task.cancel)
+    except NotImplementedError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)

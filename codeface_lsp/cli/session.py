@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from rich.console import Console
-from rich.live import Live
 from rich.markdown import Markdown
 
 from codeface_lsp.assist import services
 from codeface_lsp.assist.chat import Event, Reply
 from codeface_lsp.assist.services import Services
 from codeface_lsp.cli.complete import read
+from codeface_lsp.cli.markdown import MarkdownStream
 from codeface_lsp.endpoints.types import Chunk
 from codeface_lsp.errors import DocumentError
 from codeface_lsp.settings import Settings, load
@@ -67,32 +67,35 @@ def place(file: Path, lines: str | None) -> tuple[Snapshot, int, int]:
     return snapshot, start, start if found[2] is None else snapshot.lines.line_end(last - 1)
 
 
-async def show(
-    events: AsyncIterator[Chunk | Event], write: Callable[[str], Any] | None = None
-) -> Reply | None:
+async def show(events: AsyncIterator[Chunk | Event]) -> Reply | None:
     """Stream an answer: rendered Markdown on a terminal, the plain text in a pipe. Returns a chat's reply."""
     reply: Reply | None = None
-    if write is not None or not sys.stdout.isatty():
-        out = write or _plain
-        text = ""
-        async for event in events:
-            if isinstance(event, Reply):
-                reply = event
-            else:
-                text += event.text
-                out(event.text)
-        if text and not text.endswith("\n"):
-            out("\n")
+    if sys.stdout.isatty():
+        with MarkdownStream() as stream:
+            async for event in events:
+                if isinstance(event, Reply):
+                    reply = event
+                else:
+                    stream.feed(event.text)
         return reply
     text = ""
-    with Live(console=Console(), auto_refresh=False, vertical_overflow="visible") as live:
-        async for event in events:
-            if isinstance(event, Reply):
-                reply = event
-            else:
-                text += event.text
-                live.update(Markdown(text), refresh=True)
+    async for event in events:
+        if isinstance(event, Reply):
+            reply = event
+        else:
+            text += event.text
+            _plain(event.text)
+    if text and not text.endswith("\n"):
+        _plain("\n")
     return reply
+
+
+def print_markdown(text: str) -> None:
+    """Print a whole Markdown text: rendered on a terminal, as it is in a pipe."""
+    if sys.stdout.isatty():
+        Console().print(Markdown(text))
+    else:
+        _plain(text.rstrip("\n") + "\n")
 
 
 def _plain(text: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Iterator
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from lsprotocol import types
 from pygls.uris import from_fs_path
 
 from codeface_lsp import paths
-from codeface_lsp.assist.chat import Event, Place, Reply, document
+from codeface_lsp.assist.chat import Conversation, Event, Place, Reply, document
 from codeface_lsp.assist.chat.document import DocumentStream
 from codeface_lsp.assist.edits.tracking import TrackedRange
 from codeface_lsp.errors import CodeFaceError, DocumentError, EditRefused
@@ -42,12 +42,14 @@ def register(server: CodeFaceServer) -> None:
     @server.command("codeface.chat")
     def chat(ls: CodeFaceServer, *given: Any) -> None:
         first = arguments.plain(given[0]) if given else None
-        message = first if isinstance(first, str) else ""
-        place = None
-        if isinstance(first, dict):
-            message = str(first.get("message") or "")
-            place = arguments.read(ls, "codeface.chat", given).place if "uri" in first else None
-        ls.spawn(open_with(ls, message, place, send=bool(message)))
+        asked = first if isinstance(first, dict) else {"message": first}
+        place = arguments.read(ls, "codeface.chat", given).place if "uri" in asked else None
+        if asked.get("conversationId"):
+            known = ls.services.chat.store.get(str(asked["conversationId"]))
+            ls.spawn(_guarded(ls, _open(ls, known, place)))
+        else:
+            message = str(asked.get("message") or "")
+            ls.spawn(open_with(ls, message, place, send=bool(message)))
 
     @server.command(SEND)
     def send(ls: CodeFaceServer, *given: Any) -> None:
@@ -96,17 +98,27 @@ async def open_with(ls: CodeFaceServer, message: str, place: Place | None, *, se
 
 
 async def _open_with(ls: CodeFaceServer, message: str, place: Place | None, *, send: bool) -> None:
-    folder = ls.services.chat.store.folder
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = folder / f"chat-{time.strftime('%Y%m%d-%H%M%S')}-{time.monotonic_ns() % 10**6:06d}.md"
-    path.write_text(document.new(message), encoding="utf-8")
-    uri = from_fs_path(str(path)) or path.as_uri()
-    if place is not None:
-        ls.services.chat.places[uri] = place
-    await _show(ls, uri)
+    uri = await _open(ls, ls.services.chat.store.new(), place, message)
     if send:
         await _opened(ls, uri)
         await _answer(ls, uri)
+
+
+async def _open(
+    ls: CodeFaceServer, conversation: Conversation, place: Place | None, message: str = ""
+) -> str:
+    """Open the document of a conversation; its URI. One that was saved with all that was said stays as it is."""
+    path = ls.services.chat.store.document(conversation.id)
+    uri = from_fs_path(str(path)) or path.as_uri()
+    if ls.protocol.workspace.open_document(uri) is None:
+        saved = path.read_text(encoding="utf-8") if path.is_file() else ""
+        if not saved or len(document.turns(document.sections(saved))) < len(conversation.turns):
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.write_text(document.render(conversation.turns, message), encoding="utf-8")
+    if place is not None:
+        ls.services.chat.places[uri] = place
+    await _show(ls, uri)
+    return uri
 
 
 async def _answer(ls: CodeFaceServer, uri: str) -> None:
@@ -129,7 +141,10 @@ async def _stream_answer(ls: CodeFaceServer, snapshot: Snapshot, found: list[doc
     place = _refreshed(ls, ls.services.chat.places.get(uri))
     stream = DocumentStream(snapshot, found[-1].start + len(snapshot.text[found[-1].start :].rstrip()))
     stream.add(f"\n\n{document.CODEFACE}\n\n")
-    events = ls.services.chat.answer(found[-1].text, document.conversation(found), place, keep=False)
+    kept = ls.services.chat.store.of_document(snapshot.path)
+    conversation = kept or Conversation("")
+    conversation.turns = document.turns(found)  # the document may have been edited: it says what was said
+    events = ls.services.chat.answer(found[-1].text, conversation, place, keep=kept is not None)
     with ls.services.edits.following(stream):
         writer = asyncio.create_task(_write(ls, stream))
         try:
@@ -150,6 +165,10 @@ async def _stream_answer(ls: CodeFaceServer, snapshot: Snapshot, found: list[doc
 async def _fill(stream: DocumentStream, events: AsyncGenerator[Event]) -> None:
     async with aclosing(events):
         async for event in events:
+            if stream.is_closed:
+                raise DocumentError(
+                    "The chat document was closed, so the answer was stopped; what there is of it is kept."
+                )
             if isinstance(event, Reply):
                 if event.references:
                     named = ", ".join(f"`{r.path}:{r.first_line}-{r.last_line}`" for r in event.references)
@@ -161,10 +180,11 @@ async def _fill(stream: DocumentStream, events: AsyncGenerator[Event]) -> None:
 async def _write(ls: CodeFaceServer, stream: DocumentStream) -> None:
     """Send what is queued, one edit at a time, until the stream is finished and empty."""
     tries = 0
-    while not (stream.is_finished and not stream.rest):
-        if stream.is_closed or tries > _FINAL_TRIES:
-            _append_to_file(stream)
-            return
+    while not stream.is_closed and not (stream.is_finished and not stream.rest):
+        if tries > _FINAL_TRIES:
+            raise EditRefused(
+                "The editor did not take the whole answer; it is kept, `codeface chat --show last` prints it."
+            )
         await asyncio.sleep(_INTERVAL_S)
         edit = stream.next_edit()
         if edit is None:
@@ -186,13 +206,6 @@ async def _echoed(stream: DocumentStream) -> None:
     while stream.in_flight and time.monotonic() < deadline:  # noqa: ASYNC110 - the stream knows no event loop
         await asyncio.sleep(0.005)
     stream.settle()
-
-
-def _append_to_file(stream: DocumentStream) -> None:
-    """The document went away: what is left of the answer goes to the end of its file, so that it is not lost."""
-    if stream.snapshot.path is not None and stream.rest.strip():
-        with suppress(OSError), Path(stream.snapshot.path).open("a", encoding="utf-8") as file:
-            file.write(stream.rest)
 
 
 async def _put(ls: CodeFaceServer, uri: str, code: str, mode: str) -> None:
@@ -256,7 +269,7 @@ async def _show(ls: CodeFaceServer, uri: str, selection: types.Range | None = No
         await asyncio.wait_for(asyncio.shield(shown), _OPEN_S)
 
 
-async def _guarded(ls: CodeFaceServer, work: Any) -> None:
+async def _guarded(ls: CodeFaceServer, work: Awaitable[object]) -> None:
     """What goes wrong in a job is one sentence for the user."""
     try:
         await work

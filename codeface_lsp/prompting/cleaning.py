@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from codeface_lsp.prompting.code_blocks import fence_after
+
 _ENDS = (
     "<|im_end|>",
     "<|im_start|>",
@@ -120,12 +122,12 @@ class AnswerCleaner:
         for line in text.splitlines(keepends=True):
             self._line += line
             if line.endswith("\n"):
-                self._fence = _fence_after(self._fence, self._line)
+                self._fence = fence_after(self._fence, self._line)
                 self._line = ""
         return text
 
     def _in_code(self) -> bool:
-        fence = _fence_after(self._fence, self._line + "\n") if not self._fence else self._fence
+        fence = fence_after(self._fence, self._line + "\n") if not self._fence else self._fence
         return bool(fence) or self._line.count("`") % 2 == 1
 
 
@@ -133,14 +135,3 @@ def clean(answer: str) -> str:
     """A whole answer without stray markers and without blank space around it."""
     cleaner = AnswerCleaner()
     return (cleaner.feed(answer) + cleaner.finish()).strip()
-
-
-def _fence_after(fence: str, line: str) -> str:
-    """The fence that is open after a line, given the one before it; empty if none is."""
-    found = re.match(r" {0,3}(`{3,}|~{3,})(.*)", line)
-    if found is None:
-        return fence
-    if not fence:
-        return found[1]
-    closes = found[1].startswith(fence) and not found[2].strip()
-    return "" if closes else fence

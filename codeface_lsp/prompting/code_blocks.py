@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 _FENCE = re.compile(r"^( {0,3})(`{3,}|~{3,})[ \t]*([^\s`]*)[^\n`]*$")
+_ANY_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$")
 _ALIASES = {
     "py": "python",
     "python3": "python",
@@ -75,6 +76,16 @@ def extract(answer: str) -> list[CodeBlock]:
     if fence:
         blocks.append(CodeBlock(language_id(tag), "".join(body), start, offset, closed=False))
     return blocks
+
+
+def fence_after(fence: str, line: str) -> str:
+    """The fence that is open after a line, given the one before it; empty if none is."""
+    found = _ANY_FENCE.match(line.rstrip("\r\n"))
+    if found is None:
+        return fence
+    if not fence:
+        return found[1]
+    return "" if found[1].startswith(fence) and not found[2].strip() else fence
 
 
 def language_id(tag: str) -> str:

@@ -69,7 +69,12 @@ class ConversationStore:
         return Conversation(uuid.uuid4().hex[:12])
 
     def get(self, conversation_id: str) -> Conversation:
-        """Read a conversation. Raises `CodeFaceError` if there is none of that id."""
+        """Read a conversation, by its id or as `last`. Raises `CodeFaceError` if there is none."""
+        if conversation_id == "last":
+            newest = self.list()
+            if not newest:
+                raise CodeFaceError("There is no conversation here yet.", kind="no_conversation")
+            return newest[0]
         conversation = self._read(self._file(conversation_id))
         if conversation is None:
             raise CodeFaceError(
@@ -78,8 +83,8 @@ class ConversationStore:
         return conversation
 
     def list(self) -> list[Conversation]:
-        """All conversations, newest first."""
-        found = [c for file in self.folder.glob("*.json") if (c := self._read(file)) is not None]
+        """All conversations in which something was said, newest first."""
+        found = [c for file in self.folder.glob("*.json") if (c := self._read(file)) is not None and c.turns]
         return sorted(found, key=lambda conversation: -conversation.updated)
 
     def save(self, conversation: Conversation) -> None:
@@ -93,8 +98,21 @@ class ConversationStore:
         Path(file.name).replace(self._file(conversation.id))
 
     def delete(self, conversation_id: str) -> None:
-        """Delete a conversation for good; one that is gone already is fine."""
+        """Delete a conversation for good, its document too; one that is gone already is fine."""
         self._file(conversation_id).unlink(missing_ok=True)
+        self.document(conversation_id).unlink(missing_ok=True)
+
+    def document(self, conversation_id: str) -> Path:
+        """The Markdown file that shows a conversation to editors without a chat panel; it need not exist."""
+        return self._file(conversation_id).with_name(f"chat-{conversation_id}.md")
+
+    def of_document(self, path: str | None) -> Conversation | None:
+        """The conversation that a chat document of this workspace shows, None for any other file."""
+        file = Path(path or "")
+        name = file.stem.removeprefix("chat-")
+        if not _ID.fullmatch(name) or file.resolve() != self.document(name).resolve():
+            return None
+        return self._read(self._file(name)) or Conversation(name)
 
     def _file(self, conversation_id: str) -> Path:
         if not _ID.fullmatch(conversation_id):

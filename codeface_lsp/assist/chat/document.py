@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from codeface_lsp.assist.chat.conversation import Conversation, Turn
+from codeface_lsp.assist.chat.conversation import Turn
+from codeface_lsp.prompting.code_blocks import fence_after
 from codeface_lsp.text.diff import changed_span
 from codeface_lsp.text.edits import TextEdit
 from codeface_lsp.text.snapshot import Snapshot
@@ -21,7 +22,6 @@ YOU, CODEFACE = "## You", "## CodeFace"
 MAX_REFUSALS = 3
 
 _HEADING = re.compile(r"^## (You|CodeFace)[ \t]*$")
-_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,16 @@ class Section:
     end: int
 
 
-def new(message: str = "") -> str:
-    """Text of a new chat document."""
-    return f"{HEADER}\n{YOU}\n\n{message}\n"
+def said(turns: Sequence[Turn]) -> str:
+    """What was said, each turn under its heading."""
+    return "\n".join(
+        f"{YOU if turn.role == 'user' else CODEFACE}\n\n{turn.content.strip()}\n" for turn in turns
+    )
+
+
+def render(turns: Sequence[Turn], message: str = "") -> str:
+    """Text of a chat document that shows `turns` and ends with the beginning of the user's next one."""
+    return "\n".join([HEADER, *([said(turns)] if turns else []), f"{YOU}\n\n{message}\n"])
 
 
 def sections(text: str) -> list[Section]:
@@ -46,25 +53,23 @@ def sections(text: str) -> list[Section]:
     offset = 0
     for line in text.splitlines(keepends=True):
         bare = line.rstrip("\r\n")
-        found = _FENCE.match(bare)
-        if found and not fence:
-            fence = found[1]
-        elif found and found[1].startswith(fence) and not found[2].strip():
-            fence = ""
-        elif not fence and (heading := _HEADING.match(bare)):
+        inside, fence = fence, fence_after(fence, bare)
+        if not inside and (heading := _HEADING.match(bare)):
             role: Literal["user", "assistant"] = "user" if heading[1] == "You" else "assistant"
             marks.append((role, offset, offset + len(line)))
         offset += len(line)
-    ends = [start for _, start, _ in marks[1:]] + [len(text)]
+    ends = [*(start for _, start, _ in marks[1:]), len(text)]
     return [
         Section(role, text[body:end].strip(), body, end)
-        for (role, _, body), end in zip(marks, ends, strict=True)
+        for (role, _, body), end in zip(marks, ends, strict=False)
     ]
 
 
-def conversation(found: Sequence[Section]) -> Conversation:
-    """The turns before the last section, as a conversation that is not kept elsewhere: the document keeps it."""
-    return Conversation("", [Turn(s.role, s.text) for s in found[:-1] if s.text])
+def turns(found: Sequence[Section]) -> list[Turn]:
+    """What was said before the last section, since the last `/clear`."""
+    said = [Turn(s.role, s.text) for s in found[:-1] if s.text]
+    cleared = max((n for n, turn in enumerate(said) if turn.content == "/clear"), default=-2)
+    return said[cleared + 2 :]
 
 
 class DocumentStream:

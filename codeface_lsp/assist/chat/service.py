@@ -120,7 +120,7 @@ class ChatService:
             raise CodeFaceError("The message is empty; type a question.", kind="empty_message")
         command = slash.parse(message)
         if command is not None and command.name in ("model", "clear"):
-            async for event in self._about(command.name, conversation):
+            async for event in self._about(command.name, conversation, keep):
                 yield event
             return
         model = await ability.chat_model(self._endpoint, self._settings)
@@ -191,17 +191,18 @@ class ChatService:
             parts += [ability.facts_only(human), facts.markdown(known, place.snapshot.language, human)]
         return "\n\n".join(parts) or model.notice(human)
 
-    async def _about(self, name: str, conversation: Conversation) -> AsyncGenerator[Event]:
-        """`/clear` and `/model`: no model is asked, nothing is kept."""
+    async def _about(self, name: str, conversation: Conversation, keep: bool) -> AsyncGenerator[Event]:
+        """`/clear` and `/model`: no model is asked, and neither becomes a part of the conversation."""
         if name == "clear":
-            self.store.delete(conversation.id)
             conversation.turns = []
-            text = "This conversation was deleted."
+            text = "What was said here is forgotten."
         else:
             cards = await self._endpoint.models()
             own = await ability.chat_model(self._endpoint, self._settings)
             text = "\n".join(_described(card.id, card.id == own.name, card.chat) for card in cards)
             text += "\n\nThe setting `model.chat` names the one that answers."
+        if keep:
+            self.store.save(conversation)
         yield Chunk(text)
         yield Reply(conversation.id, text, (), (), "stop")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codeface_lsp.assist.chat import document
+from codeface_lsp.assist.chat import Turn, document
 from codeface_lsp.assist.chat.document import DocumentStream
 from codeface_lsp.text import edits
 from codeface_lsp.text.edits import TextEdit
@@ -131,11 +131,23 @@ def test_sections_are_told_by_their_headings(fenced: bool) -> None:
     text = f"# CodeFace chat\n\n## You\n\nhello\n\n## CodeFace\n\n{inside}\n\n## You\n\nand?\n"
     found = document.sections(text)
     assert [(s.role, s.text) for s in found] == [("user", "hello"), ("assistant", inside), ("user", "and?")]
-    assert [(t.role, t.content) for t in document.conversation(found).turns] == [
-        ("user", "hello"),
-        ("assistant", inside),
-    ]
+    assert document.turns(found) == [Turn("user", "hello"), Turn("assistant", inside)]
 
 
-def test_a_new_document_ends_with_the_users_message() -> None:
-    assert document.sections(document.new("/explain"))[-1].text == "/explain"
+def test_a_document_shows_a_conversation_and_ends_with_the_users_message() -> None:
+    turns = [Turn("user", "hello"), Turn("assistant", "```py\nx = 1\n```")]
+    found = document.sections(document.render(turns, "/explain"))
+    assert document.turns(found) == turns and found[-1].text == "/explain"
+    assert document.sections(document.render([], "/explain"))[-1].text == "/explain"
+
+
+@pytest.mark.parametrize("text", ["", "# CodeFace chat\n", "no heading left"])
+def test_a_document_without_a_heading_has_no_turns(text: str) -> None:
+    assert document.sections(text) == [] and document.turns(document.sections(text)) == []
+
+
+def test_what_stands_before_a_clear_is_forgotten() -> None:
+    turns = [Turn("user", "old"), Turn("assistant", "a"), Turn("user", "/clear"), Turn("assistant", "gone")]
+    assert document.turns(document.sections(document.render(turns, "new"))) == []
+    later = [Turn("user", "two"), Turn("assistant", "b")]
+    assert document.turns(document.sections(document.render([*turns, *later], "new"))) == later
