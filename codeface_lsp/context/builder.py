@@ -53,6 +53,8 @@ class Gathered:
 
 Gather = Callable[[Sight], Gathered]
 Mask = Callable[[str, int, int], str]
+Select = Callable[[Sight, str], ExtraContext | None]
+"""Finds the definition of the popup's selected item, whose text ends at the sight's cursor."""
 
 
 @dataclass(slots=True)
@@ -80,6 +82,7 @@ class ContextBuilder:
         name: Callable[[Snapshot], str] | None = None,
         mask: Mask | None = None,
         may_parse: Callable[[Snapshot], bool] | None = None,
+        select: Select | None = None,
     ) -> None:
         """`name` gives the file name that prompts show, `mask` gives `text[start:end]` without its secrets.
 
@@ -89,11 +92,14 @@ class ContextBuilder:
         self._name = name or _path_or_uri
         self._mask = mask or _unmasked
         self._may_parse = may_parse
+        self._select = select
         self._documents: OrderedDict[str, _Document] = OrderedDict()
         self._counters: list[LineCounter] = []
 
-    def build(self, snapshot: Snapshot, offset: int, budget: Budget, counter: TokenCounter) -> Parts:
-        """Parts for a cursor at `offset`, at most `budget.total` tokens together."""
+    def build(
+        self, snapshot: Snapshot, offset: int, budget: Budget, counter: TokenCounter, selected: str = ""
+    ) -> Parts:
+        """Parts for a cursor at `offset`, behind a `selected` item's text; at most `budget.total` tokens together."""
         text = snapshot.text
         offset = max(0, min(offset, len(text)))
         document = self._document(snapshot)
@@ -104,6 +110,8 @@ class ContextBuilder:
         matters = not scopes.closing_only(rest)
         room = budget.total - OVERHEAD - (lines.line(rest + "\n") if matters else 0)
         frame = self._frame(document, snapshot, tree, offset, budget, room, lines)
+        if selected:
+            self._add_selected(frame, snapshot, tree, offset, lines, selected)
         prefix = self._mask(text, frame.top, offset)
         used = frame.extra_tokens + frame.suffix_tokens + budget.total - OVERHEAD - room
         return Parts(
@@ -187,6 +195,28 @@ class ContextBuilder:
         document.frames.insert(0, frame)
         del document.frames[_FRAMES:]
         return frame
+
+    def _add_selected(
+        self,
+        frame: Frame,
+        snapshot: Snapshot,
+        tree: SyntaxTree | None,
+        offset: int,
+        lines: LineCounter,
+        item: str,
+    ) -> None:
+        """Add the item's definition to the window, from what its prefix leaves; taking it out again would cost, too."""
+        left = frame.prefix_limit - frame.prefix_tokens(snapshot.text, offset, lines)
+        if self._select is None or item in frame.selected or left <= 0:
+            return
+        frame.selected.add(item)
+        bottom = frame.below + len(frame.suffix)
+        chunk = self._select(Sight(snapshot, tree, offset, frame.top, bottom, left, lines), item)
+        if chunk is None or any(chunk.text in each.text for each in frame.extra):
+            return
+        frame.extra += (chunk,)
+        frame.extra_tokens += chunk.tokens
+        frame.prefix_limit -= chunk.tokens
 
     def _new_frame(
         self,

@@ -13,7 +13,7 @@ something is typed above it, which finds it again without knowing the edits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from codeface_lsp.context.counting import LineCounter
 from codeface_lsp.context.parts import Budget, ExtraContext
@@ -51,6 +51,8 @@ class Frame:
     notices: tuple[str, ...] = ()
     stamp: int = 0
     """Tells whether the document's imports are still those that the extra context was gathered for."""
+    selected: set[str] = field(default_factory=set)
+    """Items of the popup menu whose definitions were looked for."""
     cut_line: bool = False
     """The top lies inside a line that is longer than the budget."""
 

@@ -33,7 +33,10 @@ class ExtraContext:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Prompt tokens to spend: `total` for everything, at most `extra` and `suffix` of it for those parts."""
+    """Prompt tokens to spend: `total` for everything, at most `extra` and `suffix` of it for those parts.
+
+    The selected item's definition comes on top of `extra`, from what the prefix leaves of `total`.
+    """
 
     total: int
     extra: int

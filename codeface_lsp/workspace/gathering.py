@@ -19,6 +19,7 @@ from codeface_lsp.workspace.ignore import IgnoreRules
 from codeface_lsp.workspace.pieces import HEADER_TOKENS, definition_chunks
 from codeface_lsp.workspace.recent import RecentEdits
 from codeface_lsp.workspace.redaction import redact
+from codeface_lsp.workspace.selected import selected_chunk
 from codeface_lsp.workspace.similar import OpenFiles
 from codeface_lsp.workspace.sources import Sources
 from codeface_lsp.workspace.store import Reader
@@ -74,15 +75,31 @@ class Gatherer:
         nothing: list[Wanted] = []
 
         def ask(reader: Reader) -> list[Wanted]:
-            text = sight.snapshot.text
-            facts = self._facts.get(path)
-            if facts is None or not facts.still_hold(reader, text):
-                facts = self._facts[path] = Facts(reader, self.root.name, path, sight.tree, text)
-                if len(self._facts) > _MOST_FACTS:
-                    del self._facts[next(iter(self._facts))]
-            return Finder(facts, text, sight.top, sight.bottom, sight.offset).find()
+            facts = self._facts_of(reader, sight, path)
+            return Finder(facts, sight.snapshot.text, sight.top, sight.bottom, sight.offset).find()
 
         return self.client.read(ask, nothing)
+
+    def selected(self, sight: Sight, path: str, item: str) -> ExtraContext | None:
+        """The definition of the popup's selected item, whose text ends at the cursor."""
+        if self.client is None:
+            return None
+
+        def ask(reader: Reader) -> ExtraContext | None:
+            facts = self._facts_of(reader, sight, path)
+            return selected_chunk(facts, self.sources, sight, item, sight.budget)
+
+        found = self.client.read(ask, None)
+        return found if found is not None and self.allowed(found.filename) else None
+
+    def _facts_of(self, reader: Reader, sight: Sight, path: str) -> Facts:
+        text = sight.snapshot.text
+        facts = self._facts.get(path)
+        if facts is None or not facts.still_hold(reader, text):
+            facts = self._facts[path] = Facts(reader, self.root.name, path, sight.tree, text)
+            if len(self._facts) > _MOST_FACTS:
+                del self._facts[next(iter(self._facts))]
+        return facts
 
     def _enclosing(self, sight: Sight, path: str, share: int) -> list[ExtraContext]:
         """Headers of the scopes around the cursor that lie above the window."""

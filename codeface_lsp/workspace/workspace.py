@@ -11,7 +11,7 @@ from pathlib import Path
 import watchfiles
 
 from codeface_lsp.context.builder import ContextBuilder, Gathered, Sight
-from codeface_lsp.context.parts import Budget, Parts, TokenCounter
+from codeface_lsp.context.parts import Budget, ExtraContext, Parts, TokenCounter
 from codeface_lsp.context.syntax import SyntaxTree
 from codeface_lsp.settings import Settings
 from codeface_lsp.text.edits import TextEdit
@@ -45,7 +45,9 @@ class Workspace:
         self._notebooks = Notebooks()
         self._recent = RecentEdits()
         self._open = OpenFiles()
-        self._builder = ContextBuilder(self._gather, self._name, redaction.redact_range, self._may_parse)
+        self._builder = ContextBuilder(
+            self._gather, self._name, redaction.redact_range, self._may_parse, self._select
+        )
         self._gatherers: dict[Path, Gatherer] = {}
         for root in self.roots:
             client = (
@@ -115,13 +117,16 @@ class Workspace:
         """The syntax tree of a snapshot, updated incrementally; None where there is no grammar."""
         return self._builder.tree(snapshot)
 
-    def build(self, snapshot: Snapshot, offset: int, budget: Budget, counter: TokenCounter) -> Parts:
+    def build(
+        self, snapshot: Snapshot, offset: int, budget: Budget, counter: TokenCounter, selected: str = ""
+    ) -> Parts:
         """Parts of a completion prompt at `offset`, secrets masked, at most `budget.total` tokens together.
 
-        In a notebook's cell the cells before it belong to the prefix and those after it to the suffix.
+        In a notebook's cell the cells before it belong to the prefix and those after it to the suffix. `selected` is
+        the text of the popup's selected item, if the snapshot is what it would be with that item accepted.
         """
         snapshot, offset = self._notebooks.joined(snapshot, offset)
-        return self._builder.build(snapshot, offset, budget, counter)
+        return self._builder.build(snapshot, offset, budget, counter, selected)
 
     def notebook(self, uri: str, path: str | None, cells: Sequence[str]) -> None:
         """A notebook was opened or its cells changed places; `cells` are the URIs of its code cells in order."""
@@ -224,22 +229,27 @@ class Workspace:
             log.warning("the index could not be embedded: %s", type(error).__name__)
 
     def _gather(self, sight: Sight) -> Gathered:
-        snapshot = sight.snapshot
-        settings = self.settings.context
-        if not settings.enabled:
+        gatherer = self._gatherer(sight.snapshot)
+        if gatherer is None or not self.settings.context.enabled:
             return Gathered()
-        root = self._root_of(Path(snapshot.path)) if snapshot.path else None
-        gatherer = self._gatherers.get(root) if root is not None else None
-        if gatherer is None or root is None:
-            return Gathered()
-        path = self._name(snapshot)
-        found = gatherer.gather(sight, path, settings)
+        found = gatherer.gather(sight, self._name(sight.snapshot), self.settings.context)
         return Gathered(found.extra, tuple(self.notices))
+
+    def _select(self, sight: Sight, item: str) -> ExtraContext | None:
+        gatherer = self._gatherer(sight.snapshot)
+        settings = self.settings.context
+        if gatherer is None or not (settings.enabled and settings.definitions):
+            return None
+        return gatherer.selected(sight, self._name(sight.snapshot), item)
+
+    def _gatherer(self, snapshot: Snapshot) -> Gatherer | None:
+        root = self._root_of(Path(snapshot.path)) if snapshot.path else None
+        return self._gatherers.get(root) if root is not None else None
 
     def _may_parse(self, snapshot: Snapshot) -> bool:
         """Not if the indexing process died of this file."""
-        root = self._root_of(Path(snapshot.path)) if snapshot.path else None
-        client = self._gatherers[root].client if root is not None else None
+        gatherer = self._gatherer(snapshot)
+        client = gatherer.client if gatherer is not None else None
         nothing: set[str] = set()
         return client is None or self._name(snapshot) not in client.read(
             lambda reader: reader.skipped(), nothing

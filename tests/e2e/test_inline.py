@@ -209,6 +209,32 @@ async def test_the_selected_item_keeps_its_range_and_is_extended(
     assert item["range"] == span
 
 
+async def test_the_model_sees_what_the_selected_item_is(model: ModelServer, tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    root.mkdir()
+    (root / "shapes.py").write_text("def print_area(width: int, unit: str) -> None:\n    pass\n")
+    model.answer = "(2, 'cm')"
+    async with language_server(tmp_path / "home", command=SERVER) as client:
+        await client.initialize(root, options=endpoint(model) | {"context": {"index": True}})
+        span = {"start": {"line": 1, "character": 4}, "end": {"line": 1, "character": 7}}
+        selected = {"range": span, "text": "print_area"}
+        shown: list[dict[str, str]] = []
+        async with asyncio.timeout(60):
+            for number in itertools.count():  # a document of its own each time, until the index is there
+                uri = (root / f"main{number}.py").as_uri()
+                client.open(uri, "def area(width):\n    pri\n")
+                asked = params(uri, 1, 7, selectedCompletionInfo=selected)
+                [item] = (await client.request(INLINE, asked))["items"]
+                assert item["insertText"] == "print_area(2, 'cm')"
+                shown = [
+                    chunk for chunk in model.bodies[-1]["input_extra"] if chunk["filename"] == "shapes.py"
+                ]
+                if shown:
+                    break
+                await asyncio.sleep(0.05)
+        assert "print_area(width: int, unit: str)" in shown[0]["text"]
+
+
 @pytest.mark.parametrize(("encoding", "character"), [("utf-8", 11), ("utf-16", 9), ("utf-32", 8)])
 async def test_positions_in_all_three_encodings(
     model: ModelServer, tmp_path: Path, encoding: str, character: int

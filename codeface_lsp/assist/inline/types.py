@@ -43,8 +43,10 @@ class ContextSource(Protocol):
         """Why no model may see this file, None if it may."""
         ...
 
-    def build(self, snapshot: Snapshot, offset: int, budget: Budget, counter: TokenCounter) -> Parts:
-        """Find the parts of a completion prompt."""
+    def build(
+        self, snapshot: Snapshot, offset: int, budget: Budget, counter: TokenCounter, selected: str = ""
+    ) -> Parts:
+        """Find the parts of a completion prompt; `selected` is the popup's item that ends at `offset`."""
         ...
 
     def tree(self, snapshot: Snapshot) -> SyntaxTree | None:

@@ -140,7 +140,10 @@ class Writer:
         """The parts of the prompt, built once for a place."""
         if self._parts is None or self._parts[0] is not place:
             self._counter = self._counter or open_counter(self._settings)
-            parts = self._workspace.build(place.snapshot, place.offset, self._budget(), self._counter)
+            selected = place.selected.text if place.selected is not None else ""
+            parts = self._workspace.build(
+                place.snapshot, place.offset, self._budget(), self._counter, selected
+            )
             self._parts = (place, parts)
         return self._parts[1]
 

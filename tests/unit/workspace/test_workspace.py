@@ -166,6 +166,54 @@ async def test_chunks_of_open_files_that_look_alike_are_shown(workspace: Workspa
     assert "alike.py" not in shown(build(workspace, root, "main2.py", text), Source.SIMILAR)
 
 
+def accepting(workspace: Workspace, root: Path, marked: str, item: str) -> Parts:
+    """Parts as if `item` stood at the mark."""
+    offset = marked.index("‸")
+    file = root / "main.py"
+    text = marked.replace("‸", item)
+    snapshot = Snapshot(file.as_uri(), str(file), "python", 0, text)
+    return workspace.build(snapshot, offset + len(item), BUDGET, COUNTER, item)
+
+
+async def test_the_selected_items_definition_is_added_once_and_stays(
+    workspace: Workspace, root: Path
+) -> None:
+    text = "import web\n\n\ndef buy():\n    ‸\n"
+    plain = build(workspace, root, "main.py", text)
+    assert shown(plain) == {}
+    first = accepting(workspace, root, text, "total_price(articles)")
+    assert "def total_price(articles: list[str]" in shown(first, Source.SELECTED_ITEM)["shop/prices.py"]
+    assert first.suffix is plain.suffix and first.tokens <= BUDGET.total
+    assert accepting(workspace, root, text, "total_price(articles)").extra is first.extra
+    assert accepting(workspace, root, text, "len").extra is first.extra
+    second = accepting(workspace, root, text, "Mailer")
+    assert second.extra[:-1] == first.extra and second.extra[-1].filename == "shop/mail.py"
+
+
+async def test_a_selected_item_that_is_shown_anyway_is_not_shown_twice(
+    workspace: Workspace, root: Path
+) -> None:
+    text = "from shop.prices import total_price as price\n\nprice\n‸\n"
+    plain = build(workspace, root, "main.py", text)
+    assert "def total_price" in shown(plain)["shop/prices.py"]
+    assert accepting(workspace, root, text, "price").extra == plain.extra
+
+
+async def test_a_selected_item_of_the_same_file_is_shown_if_it_is_out_of_sight(
+    workspace: Workspace, root: Path
+) -> None:
+    body = "".join(f"    value_{n} = compute({n})\n" for n in range(1500))
+    text = f"def far_away(depth: int) -> int:\n    return depth\n\n\ndef main():\n{body}    ‸\n"
+    (root / "main.py").write_text(text.replace("‸", ""))
+    workspace.saved(root / "main.py")
+    deadline = time.monotonic() + 20
+    while not (found := shown(accepting(workspace, root, text, "far_away"), Source.SELECTED_ITEM)):
+        assert time.monotonic() < deadline
+        workspace.closed((root / "main.py").as_uri())
+        await asyncio.sleep(0.05)
+    assert found["main.py"].startswith("def far_away(depth: int) -> int:")
+
+
 async def test_context_can_be_switched_off(root: Path) -> None:
     settings = Settings.model_validate({"context": {"enabled": False, "index": False}})
     workspace = Workspace([root], settings)
