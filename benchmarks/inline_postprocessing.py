@@ -3,8 +3,8 @@
     python -m benchmarks.inline_postprocessing DIR... [--holes N] [--json FILE]
 
 Each hole is completed once by the real engine; the same text is judged as the model gave it (cut where generation
-stopped) and as it would be shown. Reported: the share that keeps a parsing file parsing, exact match of what is left,
-how often something is shown, and the curve of the confidence bar.
+stopped) and as it would be shown. Reported: the share that keeps a parsing file parsing, exact match of what is left
+(each hole that the rules lost or won by name), how often something is shown, and the curve of the confidence bar.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ KINDS: tuple[HoleKind, ...] = ("line", "rest", "block")
 
 @dataclass(slots=True)
 class Result:
+    where: str
     kind: str
     parsed_before: bool
     raw_parses: bool
@@ -62,6 +63,7 @@ def judge(workspace: Workspace, hole: Hole, place: Place, generation: Generation
     shown = not isinstance(written, Refused)
     after = place.text if isinstance(written, Refused) else written.result
     return Result(
+        f"{hole.path}:{hole.start}",
         hole.kind,
         bool(syntax.parses(place.text, language)),
         bool(syntax.parses(place.prefix + raw + place.suffix, language)),
@@ -109,6 +111,8 @@ def figures(results: list[Result]) -> dict[str, Any]:
         "exact_raw": share(r.raw_exact for r in results),
         "exact_of_shown": share(r.exact for r in results if r.shown),
         "refused": dict(Counter(r.reason for r in results if not r.shown)),
+        "lost": [f"{r.where} {r.kind} {r.reason}" for r in results if r.raw_exact and not r.exact],
+        "won": [f"{r.where} {r.kind}" for r in results if r.exact and not r.raw_exact],
     }
 
 

@@ -86,4 +86,5 @@ def _piece(event: Mapping[str, Any]) -> Chunk:
         tokens=len(tokens) if isinstance(tokens, list) else int(tokens or 0),
         logprob=event.get("logprob"),
         model=str(event.get("model") or ""),
+        waiting=bool(event.get("waiting")),
     )

@@ -117,16 +117,20 @@ class LocalEngine:
         return self._stream(lambda server: server.chat(request))
 
     async def _stream(
-        self, ask: Callable[[CodefaceServer | RemoteServer], AsyncGenerator[_T]]
-    ) -> AsyncGenerator[_T]:
+        self, ask: Callable[[CodefaceServer | RemoteServer], AsyncGenerator[Chunk]]
+    ) -> AsyncGenerator[Chunk]:
         """Refused before the first byte: one retry with a fresh start. Broken later: an error, never a repetition."""
         for attempt in (1, 2):
+            if self._engine is None:
+                yield Chunk(waiting=True)
+                await self.server()
+                yield Chunk()
             server = await self.server()
             heard = False
             try:
                 async with aclosing(ask(server)) as chunks:
                     async for chunk in chunks:
-                        heard = True
+                        heard = heard or chunk.says_something
                         yield chunk
                 return
             except EndpointUnreachable as error:

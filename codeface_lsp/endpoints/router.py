@@ -98,7 +98,7 @@ class Router:
             try:
                 async with aclosing(ask(server)) as chunks:
                     async for chunk in chunks:
-                        heard = True
+                        heard = heard or chunk.says_something
                         yield chunk
                 return
             except EndpointError as error:

@@ -80,6 +80,7 @@ class Chunk:
     """A piece of a streamed answer; the last one has `finish_reason` and `timings`.
 
     `logprob` is the summed log-probability (nats) of the `tokens` in this piece, None if the server does not tell.
+    While `waiting`, the server starts or loads its model; the first chunk without it says that the model begins.
     """
 
     text: str = ""
@@ -88,6 +89,12 @@ class Chunk:
     finish_reason: FinishReason | None = None
     timings: Timings = field(default_factory=Timings)
     model: str = ""
+    waiting: bool = False
+
+    @property
+    def says_something(self) -> bool:
+        """Whether the answer has begun, so that another server's would repeat it."""
+        return bool(self.text or self.tokens or self.finish_reason)
 
 
 @dataclass(frozen=True, slots=True)

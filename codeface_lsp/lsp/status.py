@@ -77,6 +77,7 @@ def send(
 async def follow_endpoint(ls: CodeFaceServer) -> None:
     """Keep the model server alive while this window is open, and show what it does."""
     bar = ProgressBar(ls, "CodeFace")
+    ls.services.completer.activity.on_change = lambda working: _generating(ls, working)
     try:
         async with aclosing(ls.services.endpoint.attach()) as events:
             async for event in events:
@@ -94,6 +95,14 @@ async def _show(ls: CodeFaceServer, bar: ProgressBar, event: EngineEvent) -> Non
     bar.end(event.message)
     if event.state == "error":
         ls.show_error(event.message)
+
+
+def _generating(ls: CodeFaceServer, working: bool) -> None:
+    """Show that a suggestion takes a while; a load, a pause or an error says more and stays."""
+    if working and ls.status["state"] == "ready":
+        send(ls, "generating", busy=True)
+    elif not working and ls.status["state"] == "generating":
+        send(ls, "ready")
 
 
 async def index_workspace(ls: CodeFaceServer) -> None:

@@ -90,6 +90,15 @@ class ModelManager:
                 self._tell("notice", candidate.name, f"{error.message} Using {following} instead.")
         raise AssertionError("unreachable")
 
+    def holds(self, name: str | None, role: Role) -> bool:
+        """Whether `acquire` would find the model loaded; an unknown one it does not."""
+        wanted = name or self.defaults[role]
+        try:
+            entry = self.registry.find(wanted) if wanted is not None else None
+        except ModelLoadError:
+            entry = None
+        return entry is not None and self._held.get(key_of(entry, embeds=role == "embedding")) is not None
+
     def release(self, model: LoadedModel) -> None:
         """Say that a request is done with a model."""
         self._held.release(model)

@@ -73,6 +73,16 @@ class Core(Control):
                 kind="local_missing",
             ) from error
 
+    def holds(self, name: str | None, role: Role) -> bool:
+        """Whether a request for this model need not wait for its load."""
+        return self._up is not None and self._up.manager.holds(name, role)
+
+    @property
+    def _up(self) -> Parts | None:
+        """Manager and engine, None as long as (or because) they are not there."""
+        parts = self._parts
+        return None if parts is None or not parts.done() or parts.exception() else parts.result()
+
     @asynccontextmanager
     async def model(
         self, name: str | None, role: Role
@@ -106,9 +116,7 @@ class Core(Control):
             )
 
     def _loaded(self) -> Sequence[Any]:
-        if self._parts is None or not self._parts.done() or self._parts.exception() is not None:
-            return []
-        return self._parts.result().manager.loaded()
+        return self._up.manager.loaded() if self._up is not None else []
 
     def _tell(self, event: ModelEvent) -> None:
         """Turn what the manager says into the engine's status."""

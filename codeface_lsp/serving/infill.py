@@ -22,9 +22,7 @@ from codeface_lsp.serving.schema import Infill, parse
 from codeface_lsp.serving.streams import Events, stream
 
 if TYPE_CHECKING:
-    from codeface_lsp.inference.engine import Engine
     from codeface_lsp.models.types import LoadedModel
-    from codeface_lsp.serving.mock import MockEngine
 
 _STOP_TYPES: dict[FinishReason, str] = {
     "eos": "eos",
@@ -68,8 +66,19 @@ def _picked(answer: dict[str, Any], fields: list[str]) -> dict[str, Any]:
 
 
 async def _events(core: Core, documents: Documents, body: Infill) -> Events:
+    told = body.document
+    text = documents.update(body.client, told) if told is not None else None
+    waits = not core.holds(body.model, "completion")
+    if waits:
+        yield _waiting(waiting=True)
     async with core.model(body.model, "completion") as (engine, model):
-        key, known = await _set_document(engine, model, documents, body)
+        if not engine.is_ready(model):
+            await asyncio.to_thread(engine.prepare, model)
+        if waits:
+            yield _waiting(waiting=False)
+        key = documents.key(body.client, told.id) if told is not None else None
+        if key is not None and text is not None:
+            engine.set_document(model, key, text)
         ids, heal, cut, max_tokens = await _prompt(core, model, body)
         asked = GenerationRequest(
             prompt=ids,
@@ -89,22 +98,7 @@ async def _events(core: Core, documents: Documents, body: Infill) -> Events:
                 answer.add(delta)
                 if delta.text or delta.tokens:
                     yield _piece(delta)
-        yield _last(answer, model, cut) | _document_fields(body, known)
-
-
-async def _set_document(
-    engine: Engine | MockEngine, model: LoadedModel, documents: Documents, body: Infill
-) -> tuple[str | None, bool]:
-    """Hand the document's text to the n-gram index; returns its key and whether its text is known."""
-    if body.document is None:
-        return None, False
-    key = documents.key(body.client, body.document.id)
-    text = documents.update(body.client, body.document)
-    if text is not None and (body.document.text is not None or body.document.base is not None):
-        if not engine.is_ready(model):
-            await asyncio.to_thread(engine.prepare, model)
-        engine.set_document(model, key, text)
-    return key, text is not None
+        yield _last(answer, model, cut) | _document_fields(body, known=text is not None)
 
 
 async def _prompt(core: Core, model: LoadedModel, body: Infill) -> tuple[list[int], bytes, bool, int]:
@@ -142,6 +136,11 @@ def _render(model: LoadedModel, body: Infill, hole: Hole) -> list[int]:
     )
 
 
+def _waiting(*, waiting: bool) -> dict[str, Any]:
+    """What a client hears before and after it waited for the model, so that it does not count that time."""
+    return {"index": 0, "content": "", "tokens": [], "stop": False, "waiting": waiting}
+
+
 def _piece(delta: Delta) -> dict[str, Any]:
     event: dict[str, Any] = {
         "index": 0,
@@ -172,7 +171,7 @@ def _last(answer: Answer, model: LoadedModel, cut: bool) -> dict[str, Any]:
     }
 
 
-def _document_fields(body: Infill, known: bool) -> dict[str, Any]:
+def _document_fields(body: Infill, *, known: bool) -> dict[str, Any]:
     if body.document is None:
         return {}
     return {"document": body.document.id, "document_known": known}

@@ -160,6 +160,10 @@ class MockManager:
         """The mock, whatever is asked for."""
         return self._model
 
+    def holds(self, name: str | None, role: Role) -> bool:
+        """The mock is always there."""
+        return True
+
     def release(self, model: LoadedModel) -> None:
         """Nothing is counted."""
 

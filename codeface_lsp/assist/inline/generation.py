@@ -41,6 +41,8 @@ class Generation:
         self.output = ""
         self.kept = ""
         self.end: End | None = None
+        self.waiting = False
+        """Whether the server starts, or loads its model: the place's text may change at no cost until it has."""
         self.error: EndpointError | None = None
         self.model = ""
         self.tokens = 0
@@ -51,7 +53,7 @@ class Generation:
         self._linger_s = linger_s
         self._waiting: dict[object, Callable[[], None]] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._task = asyncio.get_running_loop().create_task(self._run(endpoint))
+        self.task = asyncio.get_running_loop().create_task(self._run(endpoint))
 
     @property
     def running(self) -> bool:
@@ -72,12 +74,12 @@ class Generation:
         typed = self.anchor.typed(place.text, place.offset)
         if self.end in ("cancelled", "failed"):
             return False
-        if typed is None or not follows(typed, self.output):
+        if typed is None or not follows(typed, self.output) or (typed and self.waiting):
             return False
         return self.running or typed == "" or (len(typed) < len(self.kept) and self.kept.startswith(typed))
 
     def join(self, waiter: object, wake: Callable[[], None]) -> None:
-        """Wait for it: `wake` is called at every line end and at the end. Keeps it alive."""
+        """Wait for it: `wake` is called when the model begins, at every line end and at the end. Keeps it alive."""
         self._waiting[waiter] = wake
         if self._timer is not None:
             self._timer.cancel()
@@ -92,11 +94,11 @@ class Generation:
         """Stop the model at its next step."""
         if self.running:
             self._finish("cancelled", "")
-            self._task.cancel()
+            self.task.cancel()
 
     async def stopped(self) -> None:
         """Wait until the connection is closed."""
-        await asyncio.wait([self._task])
+        await asyncio.wait([self.task])
 
     def logprob(self, length: int) -> float | None:
         """Mean log-probability of the tokens in the first `length` characters; None if the server does not tell."""
@@ -131,6 +133,9 @@ class Generation:
 
     def _take(self, chunk: Chunk) -> bool:
         """Add a chunk; True when generation has ended."""
+        if chunk.waiting != self.waiting:
+            self.waiting = chunk.waiting
+            self._wake()
         before = self.output.count("\n")
         self.output += chunk.text
         self.tokens += chunk.tokens

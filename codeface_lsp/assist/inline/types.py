@@ -9,8 +9,8 @@ from codeface_lsp.context.parts import Budget, Parts, TokenCounter
 from codeface_lsp.context.syntax import SyntaxTree
 from codeface_lsp.text.snapshot import Snapshot
 
-Origin = Literal["engine", "joined", "cache", "prefetch"]
-"""A generation of its own; one that an older request started; typing-through; computed as if accepted."""
+Origin = Literal["engine", "joined", "cache", "prefetch", "next edit"]
+"""A generation of its own; one that an older request started; typing-through; computed as if accepted; no model."""
 
 
 @dataclass(frozen=True, slots=True)

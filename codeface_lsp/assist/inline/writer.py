@@ -6,6 +6,7 @@ import asyncio
 import uuid
 
 from codeface_lsp.assist.inline import gate
+from codeface_lsp.assist.inline.activity import Activity
 from codeface_lsp.assist.inline.anchors import Written
 from codeface_lsp.assist.inline.generation import Generation
 from codeface_lsp.assist.inline.memory import Entry
@@ -30,11 +31,17 @@ class Writer:
     """Begins generations and vets them."""
 
     def __init__(
-        self, endpoint: Endpoint, workspace: ContextSource, settings: Settings, linger_s: float
+        self,
+        endpoint: Endpoint,
+        workspace: ContextSource,
+        settings: Settings,
+        linger_s: float,
+        activity: Activity | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._workspace = workspace
         self._linger_s = linger_s
+        self._activity = activity or Activity()
         self._settings = settings
         self._counter: TokenCounter | None = None
         self._parts: tuple[Place, Parts] | None = None
@@ -71,7 +78,10 @@ class Writer:
             document=DocumentText(real.uri, real.version, redact_document(real.uri, real.text)),
             priority="prefetch" if prefetch else "inline",
         )
-        return Generation(self._endpoint, request, place, rules, linger_s=self._linger_s)
+        generation = Generation(self._endpoint, request, place, rules, linger_s=self._linger_s)
+        if not prefetch:
+            self._activity.follow(generation.task)
+        return generation
 
     async def learnt(self) -> None:
         """Wait a moment for what the server says of its model, if that was just asked."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from codeface_lsp.assist.next_edit import arguments, rename, siblings
@@ -31,11 +32,8 @@ class NextEdit:
     end: int
     text: str
     kind: Kind
-
-    @property
-    def id(self) -> str:
-        """Names it in the statistics."""
-        return f"{self.kind}-{self.start}-{len(self.text)}"
+    id: str = field(default_factory=lambda: uuid.uuid4().hex, compare=False)
+    """Names it in the statistics."""
 
 
 class NextEdits:
@@ -52,19 +50,23 @@ class NextEdits:
         while len(self._histories) > _MOST_DOCUMENTS:
             self.closed(next(iter(self._histories)))
 
-    def changed(self, snapshot: Snapshot, edits: Sequence[TextEdit]) -> None:
-        """A document became `snapshot`; each edit refers to the text that the one before it left."""
+    def changed(self, snapshot: Snapshot, edits: Sequence[TextEdit]) -> NextEdit | None:
+        """A document became `snapshot`; each edit refers to the text that the one before it left.
+
+        Returns the proposal that was carried out by it, if one was.
+        """
         history = self._histories.get(snapshot.uri)
         if history is None:
             self.opened(snapshot)
-            return
+            return None
         self._histories.move_to_end(snapshot.uri)
-        proposed = self._proposed.pop(snapshot.uri, [])
-        if len(edits) == 1 and self._is_ours(proposed, history, snapshot.text):
-            first = next(p for p in proposed if _result(history.text, p) == snapshot.text)
-            history.carried(TextEdit(first.start, first.end, first.text))
+        proposed = self._proposed.pop(snapshot.uri, []) if len(edits) == 1 else []
+        taken = next((edit for edit in proposed if _result(history.text, edit) == snapshot.text), None)
+        if taken is not None:
+            history.carried(TextEdit(taken.start, taken.end, taken.text))
         else:
             history.edited(list(edits), snapshot.text)
+        return taken
 
     def closed(self, uri: str) -> None:
         """A document is gone."""
@@ -83,14 +85,12 @@ class NextEdits:
         for kind, rule in _RULES:
             found = [NextEdit(edit.start, edit.end, edit.text, kind) for edit in rule(tree, change)]
             if found:
+                known = {edit: edit for edit in self._proposed.get(snapshot.uri, [])}
+                found = [known.get(edit, edit) for edit in found]
                 found.sort(key=lambda edit: (edit.start < offset, edit.start))
                 self._proposed[snapshot.uri] = found
                 return found
         return []
-
-    @staticmethod
-    def _is_ours(proposed: list[NextEdit], history: History, text: str) -> bool:
-        return any(_result(history.text, edit) == text for edit in proposed)
 
 
 def _result(text: str, edit: NextEdit) -> str:

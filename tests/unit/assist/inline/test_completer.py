@@ -393,4 +393,32 @@ async def test_the_memory_is_bounded() -> None:
     for number in range(400):
         ed.edit(0, len(ed.text), f"value_{number} = 1\n")
         await ed.ask()
-    assert len(ed.completer._memory) <= 256
+    assert len(ed.completer._finder.memory) <= 256
+
+
+async def test_next_edits_are_counted_when_they_are_shown_and_when_they_are_taken() -> None:
+    ed = editor(text="def f(size|):\n    return size * size\n")
+    ed.edit(ed.cursor - 4, ed.cursor, "width")
+    first, second = ed.completer.next_edit(ed.snapshot, ed.cursor)
+    assert ed.completer.next_edit(ed.snapshot, ed.cursor)[0].id == first.id, "asked again, it is the same"
+    assert {s.id for s in ed.stats.seen} == {first.id}, "an editor shows one at a time"
+    ed.edit(first.start, first.end, first.text)
+    assert ed.stats.whole == {first.id}
+    [left] = ed.completer.next_edit(ed.snapshot, ed.cursor)
+    assert left.id not in (first.id, second.id)
+    assert [s.origin for s in ed.stats.seen] == ["next edit"] * 3
+
+
+async def test_only_what_takes_a_noticeable_time_is_told() -> None:
+    ed = editor("return width", ["return ", "height"])
+    told: list[bool] = []
+    ed.completer.activity.on_change = told.append
+    await ed.ask()
+    assert told == []
+    ed.endpoint._hold = True
+    ed.edit(0, len(ed.text), "x = ")
+    pending = ed.request()
+    await until(lambda: told == [True])
+    ed.endpoint.let(3)
+    await pending
+    await until(lambda: told == [True, False])
