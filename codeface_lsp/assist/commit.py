@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import subprocess
 from pathlib import Path
 
-from codeface_lsp.assist import ability, answers, target
-from codeface_lsp.assist.chat.references import diff
+from codeface_lsp.assist import ability, answers, git, target
 from codeface_lsp.assist.explain import chat_request
 from codeface_lsp.endpoints.types import Endpoint, Message
 from codeface_lsp.errors import CodeFaceError
 from codeface_lsp.prompting import code_blocks, templates
 from codeface_lsp.prompting.languages import answer_language
 from codeface_lsp.settings import Settings
+from codeface_lsp.workspace.ignore import IgnoreRules
 
 _SUBJECT = 72
 
@@ -23,18 +21,14 @@ async def message_for(endpoint: Endpoint, settings: Settings, folder: Path) -> s
 
     Raises `DocumentError` if nothing is staged, `EndpointError`, and `CodeFaceError` if the answer is no message.
     """
-    staged = await diff([folder], staged=True)
     model = await ability.chat_model(endpoint, settings)
     model.require()
-    counter = target.chat_counter(settings)
-    lines = staged.splitlines(keepends=True)
-    budget = model.context_tokens // 2
-    while lines and counter.count("".join(lines)) > budget:
-        lines = lines[: len(lines) * 3 // 4]
+    room = target.Room(model.context_tokens // 2, target.chat_counter(settings))
+    diff, _ = room.cut(await git.staged(folder, IgnoreRules([folder]).reason))
     system = templates.render(
         "system", answer_language=answer_language(settings.chat.language, ""), language=""
     )
-    prompt = templates.render("commit", diff="".join(lines), log=await _subjects(folder))
+    prompt = templates.render("commit", diff=diff, log=await git.subjects(folder))
     request = chat_request([Message("system", system), Message("user", prompt)], settings, model)
     answer = await answers.collect(answers.stream(endpoint, request))
     return tidy(answer.text)
@@ -53,16 +47,3 @@ def tidy(answer: str) -> str:
         body = f"...{subject[len(cut) :]}\n{body}"
         subject = cut + "..."
     return f"{subject}\n\n{body.strip()}".strip()
-
-
-async def _subjects(folder: Path) -> str:
-    """Subjects of the latest commits; empty if there are none."""
-    run = await asyncio.to_thread(
-        subprocess.run,
-        ["git", "log", "-8", "--no-merges", "--format=%s"],
-        cwd=folder,
-        capture_output=True,
-        timeout=10,
-        check=False,
-    )
-    return run.stdout.decode("utf-8", "replace").strip() if run.returncode == 0 else ""

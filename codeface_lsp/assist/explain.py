@@ -59,7 +59,7 @@ class Explainer:
         counter = target.chat_counter(self._settings)
         room = max(256, model.context_tokens - min(chat.max_new_tokens, model.context_tokens // 2) - 400)
         extra = min(_DEFINITION_TOKENS, room // 4)
-        code = target.fit(snapshot, start, end, room - extra, counter)
+        code, omitted = target.Room(room - extra, counter).cut(snapshot.text[start:end])
         messages = [
             Message(
                 "system",
@@ -75,7 +75,7 @@ class Explainer:
                     "explain",
                     path=target.shown_path(self._workspace, snapshot),
                     language=snapshot.language,
-                    code=redaction.redact_range(snapshot.text, start, start + len(code.code)),
+                    code=redaction.redact_range(snapshot.text, start, start + len(code)),
                     context=target.definitions(self._workspace, snapshot, end, extra, counter),
                     question=question,
                     facts=self._facts(snapshot, start, end, question),
@@ -83,9 +83,9 @@ class Explainer:
             ),
         ]
         note = ""
-        if code.omitted_lines:
+        if omitted:
             note = (
-                f"_The selection is longer than the model's context: its last {code.omitted_lines} lines "
+                f"_The selection is longer than the model's context: its last {omitted} lines "
                 "were left out._\n\n"
             )
         return chat_request(messages, self._settings, model), note

@@ -20,13 +20,27 @@ from codeface_lsp.workspace.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """Code of `[start, end)`; `omitted_lines` of it were left out of `code` at its end."""
+class Room:
+    """How much of a prompt a text may take."""
 
-    start: int
-    end: int
-    code: str
-    omitted_lines: int = 0
+    tokens: int
+    counter: TokenCounter
+
+    def cut(self, text: str) -> tuple[str, int]:
+        """The beginning of `text` that fits, whole lines of it, and the number of lines that were left out."""
+        if (
+            len(text) <= self.tokens or self.counter.count(text) <= self.tokens
+        ):  # a token has at least one character
+            return text, 0
+        lines = text.splitlines(keepends=True)
+        spent = kept = 0
+        for line in lines:
+            spent += self.counter.count(line)
+            if spent > self.tokens:
+                break
+            kept += 1
+        kept = max(kept, 1)
+        return "".join(lines[:kept])[: 8 * self.tokens], len(lines) - kept
 
 
 def of_selection(tree: SyntaxTree | None, snapshot: Snapshot, start: int, end: int) -> tuple[int, int]:
@@ -46,23 +60,6 @@ def of_selection(tree: SyntaxTree | None, snapshot: Snapshot, start: int, end: i
             "There is no code at the cursor; select some and try again.", kind="empty_selection"
         )
     return start, end
-
-
-def fit(snapshot: Snapshot, start: int, end: int, tokens: int, counter: TokenCounter) -> Target:
-    """The code of a range, cut at a line so that it costs at most `tokens` tokens."""
-    code = snapshot.text[start:end]
-    if len(code) <= tokens or counter.count(code) <= tokens:  # a token has at least one character
-        return Target(start, end, code)
-    lines = code.splitlines(keepends=True)
-    spent = kept = 0
-    for line in lines:
-        spent += counter.count(line)
-        if spent > tokens:
-            break
-        kept += 1
-    kept = max(kept, 1)
-    cut = "".join(lines[:kept])[: 8 * tokens]
-    return Target(start, end, cut, len(lines) - kept)
 
 
 def definitions(

@@ -14,6 +14,7 @@ from codeface_lsp.assist.chat.references import Attachment
 from codeface_lsp.assist.chat.slash import Slash
 from codeface_lsp.assist.edits import test_files
 from codeface_lsp.assist.edits.tasks import EditRequest, TaskName, variables
+from codeface_lsp.assist.target import Room
 from codeface_lsp.context.parts import TokenCounter
 from codeface_lsp.errors import DocumentError
 from codeface_lsp.prompting import templates
@@ -33,9 +34,9 @@ class Prompt:
     passages: tuple[Answer, ...] = ()
 
 
-async def plain(message: str, workspace: Workspace, place: Place | None) -> Prompt:
+async def plain(message: str, workspace: Workspace, place: Place | None, room: Room) -> Prompt:
     """A message without a slash command, with what it refers to attached."""
-    attached = await references.attachments(message, workspace, place)
+    attached = await references.attachments(message, workspace, place, room)
     return Prompt(templates.render("chat", message=message, attachments=attached), _places(attached))
 
 
@@ -43,7 +44,7 @@ async def slash(
     command: Slash,
     workspace: Workspace,
     place: Place | None,
-    counter: TokenCounter,
+    room: Room,
     embedder: Embedder | None = None,
 ) -> Prompt:
     """The prompt of a slash command. Raises `DocumentError` if it lacks a selection, a question or an answer."""
@@ -58,9 +59,12 @@ async def slash(
         raise DocumentError(f"`/{command.name}` needs an open document; ask from an editor window with one.")
     if command.name == "refactor" and not command.text:
         raise DocumentError("Say behind `/refactor` what to do, for example `/refactor split this function`.")
+    attached = await references.attachments(
+        command.text, workspace, place, Room(room.tokens // 2, room.counter)
+    )
     selected = references.selection(workspace, place)
-    attached = await references.attachments(command.text, workspace, place)
-    text = _code_prompt(command, workspace, place, selected, counter)
+    selected = selected.within(Room(room.tokens // 2 if attached else room.tokens, room.counter))
+    text = _code_prompt(command, workspace, place, selected, room.counter)
     if attached:
         text = templates.render("chat", message=text, attachments=attached)
     return Prompt(text, _places([selected, *attached]))

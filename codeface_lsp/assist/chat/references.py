@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from codeface_lsp.assist import target
+from codeface_lsp.assist import git, target
 from codeface_lsp.assist.chat.conversation import Reference
 from codeface_lsp.assist.chat.place import Place
+from codeface_lsp.assist.target import Room
 from codeface_lsp.context import languages
 from codeface_lsp.errors import DocumentError
 from codeface_lsp.workspace import redaction
@@ -21,9 +19,7 @@ _REFERENCE = re.compile(
     r"(?<![\w@.])@(?P<kind>file|symbol|selection|diagnostics|diff)\b(?::(?P<value>[^\s,;]+))?"
     r"|(?<![\w@.])@(?P<path>[\w.\-]+(?:/[\w.\-]+)*\.\w+)"
 )
-_MAX_LINES = 400
 _MAX_SYMBOLS = 3
-_GIT_S = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +31,26 @@ class Attachment:
     language: str
     reference: Reference | None = None
 
+    def within(self, room: Room) -> Attachment:
+        """The beginning that fits; the title says what was left out."""
+        text, omitted = room.cut(self.text)
+        if not omitted:
+            return self
+        reference = self.reference
+        if reference is not None:
+            reference = replace(reference, last_line=reference.last_line - omitted)
+        return replace(
+            self,
+            title=f"{self.title} (without its last {omitted} lines)",
+            text=text,
+            reference=reference,
+        )
 
-async def attachments(message: str, workspace: Workspace, place: Place | None) -> list[Attachment]:
-    """What the message refers to. Raises `DocumentError` for a reference to nothing."""
+
+async def attachments(
+    message: str, workspace: Workspace, place: Place | None, room: Room
+) -> list[Attachment]:
+    """What the message refers to, as much of each as fits. Raises `DocumentError` for a reference to nothing."""
     found: list[Attachment] = []
     for match in _REFERENCE.finditer(message):
         value = (match["value"] or match["path"] or "").rstrip(".,")
@@ -47,14 +60,15 @@ async def attachments(message: str, workspace: Workspace, place: Place | None) -
             case "diagnostics":
                 found.append(_diagnostics(workspace, _needed(place, "@diagnostics")))
             case "diff":
-                found.append(Attachment("The uncommitted changes", await diff(workspace.roots), "diff"))
+                found.append(Attachment("The uncommitted changes", await _diff(workspace), "diff"))
             case "symbol":
                 found += await _symbol(workspace, value)
             case _ if value:
                 found.append(_file(workspace, value))
             case _:
                 raise DocumentError("Say which file after `@file:`, for example `@file:src/main.py`.")
-    return list(dict.fromkeys(found))
+    each = Room(room.tokens // max(1, len(found)), room.counter)
+    return [attachment.within(each) for attachment in dict.fromkeys(found)]
 
 
 def selection(workspace: Workspace, place: Place) -> Attachment:
@@ -70,29 +84,16 @@ def selection(workspace: Workspace, place: Place) -> Attachment:
     )
 
 
-async def diff(roots: Sequence[Path], *, staged: bool = False) -> str:
-    """Git's diff of the first root, secrets masked. Raises `DocumentError` if there is none."""
-    command = ["git", "diff", "--no-color", *(["--cached"] if staged else ["HEAD"])]
-    folder = roots[0] if roots else Path.cwd()
-    try:
-        run = await asyncio.to_thread(
-            subprocess.run, command, cwd=folder, capture_output=True, timeout=_GIT_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise DocumentError("Git could not be run here; there is no diff to look at.") from error
-    text = run.stdout.decode("utf-8", "replace")
-    if run.returncode != 0:
-        raise DocumentError("This workspace is not in a Git repository with a commit; there is no diff.")
-    if not text.strip():
-        what = "staged; stage some with `git add`" if staged else "uncommitted"
-        raise DocumentError(f"There are no changes {what}.")
-    return redaction.redact(text)
-
-
 def _needed(place: Place | None, name: str) -> Place:
     if place is None:
         raise DocumentError(f"`{name}` needs an open document; ask from an editor window with one.")
     return place
+
+
+async def _diff(workspace: Workspace) -> str:
+    if not workspace.roots:
+        raise DocumentError("`@diff` needs an open folder; open one and ask again.")
+    return await git.uncommitted(workspace.roots[0], workspace.excluded)
 
 
 def _diagnostics(workspace: Workspace, place: Place) -> Attachment:
@@ -106,18 +107,14 @@ def _file(workspace: Workspace, name: str) -> Attachment:
     for root in workspace.roots:
         path = (root / name).resolve()
         if path.is_file() and path.is_relative_to(root.resolve()):
-            if reason := workspace.excluded(str(root / name)):
+            if reason := workspace.excluded(str(root / name)) or workspace.excluded(str(path)):
                 raise DocumentError(f"`{name}` is not shown to a model: {reason}.", kind="excluded")
             text = _text_of(path)
             if text is None:
                 raise DocumentError(f"`{name}` is not a text file.")
-            lines = redaction.redact(text).splitlines()
-            shown = min(len(lines), _MAX_LINES)
-            more = f" (the first {shown} of {len(lines)} lines)" if shown < len(lines) else ""
-            reference = Reference(workspace.relative(root / name), 1, max(1, shown))
-            return Attachment(
-                f"`{name}`{more}", "\n".join(lines[:shown]), languages.id_of_path(path), reference
-            )
+            last = max(1, len(text.splitlines()))
+            reference = Reference(workspace.relative(root / name), 1, last)
+            return Attachment(f"`{name}`", redaction.redact(text), languages.id_of_path(path), reference)
     raise DocumentError(f"There is no file `{name}` in this workspace.")
 
 
@@ -130,6 +127,10 @@ def _text_of(path: Path) -> str | None:
 
 
 async def _symbol(workspace: Workspace, name: str) -> list[Attachment]:
+    if not workspace.indexes:
+        raise DocumentError(
+            "`@symbol` needs the symbol index; set `context.index` to true and open a folder."
+        )
     found = await workspace.definitions(name, _MAX_SYMBOLS)
     if not found:
         raise DocumentError(f"No definition of `{name}` was found in this workspace.")

@@ -20,6 +20,9 @@ from codeface_lsp.prompting.languages import answer_language, code_of
 from codeface_lsp.settings import Settings
 from codeface_lsp.workspace.workspace import Workspace
 
+_AROUND_TOKENS = 700
+"""What a prompt holds beside the code that it is about: the system prompt, definitions, instructions."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -125,10 +128,11 @@ class ChatService:
             return
         model = await ability.chat_model(self._endpoint, self._settings)
         counter = target.chat_counter(self._settings)
+        room = target.Room(max(256, model.context_tokens // 2 - _AROUND_TOKENS), counter)
         if known is None and command is not None:
             embeds = search.embedder(self._endpoint, self._settings)
-            known = await prompts.slash(command, self._workspace, place, counter, embeds)
-        prompt = known or await prompts.plain(message, self._workspace, place)
+            known = await prompts.slash(command, self._workspace, place, room, embeds)
+        prompt = known or await prompts.plain(message, self._workspace, place, room)
         question = Turn("user", message, prompt.text, prompt.references)
         if not model.can_chat:
             text = self._instead(model, message, prompt, place)
@@ -200,7 +204,8 @@ class ChatService:
             cards = await self._endpoint.models()
             own = await ability.chat_model(self._endpoint, self._settings)
             text = "\n".join(_described(card.id, card.id == own.name, card.chat) for card in cards)
-            text += "\n\nThe setting `model.chat` names the one that answers."
+            setting = "`model` of the endpoint" if self._settings.endpoints else "`model.chat`"
+            text += f"\n\nThe setting {setting} names the one that answers."
         if keep:
             self.store.save(conversation)
         yield Chunk(text)

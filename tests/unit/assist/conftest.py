@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,15 @@ def workspace(tmp_path: Path, settings: Settings) -> Workspace:
     root = tmp_path / "project"
     root.mkdir()
     return Workspace([root], settings)
+
+
+@pytest.fixture
+async def indexed(tmp_path: Path) -> AsyncIterator[Workspace]:
+    root = tmp_path / "indexed"
+    root.mkdir()
+    workspace = Workspace([root], load({"stats": {"enabled": False}}))
+    yield workspace
+    await workspace.aclose()
 
 
 def document(

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from codeface_lsp.assist.chat import ChatService, Conversation, Event, Place, Reply, Turn, history
 from codeface_lsp.endpoints.token_counter import EstimatedCounter
-from codeface_lsp.endpoints.types import ChatRequest, ModelCard
+from codeface_lsp.endpoints.types import ChatRequest, Message, ModelCard
 from codeface_lsp.errors import CodeFaceError, DocumentError
-from codeface_lsp.settings import Settings, load
+from codeface_lsp.settings import Settings
 from codeface_lsp.workspace.workspace import Workspace
 from tests.scripted import ScriptedEndpoint
 from tests.unit.assist.conftest import document
@@ -66,15 +65,6 @@ async def test_slash_commands_use_their_prompts(
     assert [(r.path, r.first_line, r.last_line) for r in answer.references] == [("main.py", 1, 2)]
 
 
-@pytest.fixture
-async def indexed(tmp_path: Path) -> AsyncIterator[Workspace]:
-    root = tmp_path / "indexed"
-    root.mkdir()
-    workspace = Workspace([root], load({"stats": {"enabled": False}}))
-    yield workspace
-    await workspace.aclose()
-
-
 async def test_search_cites_files_and_lines(indexed: Workspace, settings: Settings) -> None:
     workspace = indexed
     (workspace.roots[0] / "shapes.py").write_text("\n\n" + CODE)
@@ -109,7 +99,7 @@ async def test_references_attach_what_they_name(indexed: Workspace, settings: Se
     [
         ("@file:none.py", "There is no file"),
         ("@file:../../etc/passwd", "There is no file"),
-        ("@symbol:nowhere", "No definition"),
+        ("@symbol:nowhere", "needs the symbol index"),
         ("@selection", "needs an open document"),
         ("/fix", "needs an open document"),
         ("/search", "Put a question"),
@@ -151,8 +141,63 @@ async def test_a_conversation_survives_the_server(workspace: Workspace, settings
     request = endpoint.requests[0]
     assert isinstance(request, ChatRequest)
     assert [m.content for m in request.messages[1:]] == ["one", "a", "two"]
-    await reply(later.send("/clear", conversation_id=first.conversation_id))
-    assert later.store.list() == []
+
+
+async def test_clear_forgets_the_turns_and_the_conversation_goes_on(
+    workspace: Workspace, settings: Settings
+) -> None:
+    endpoint = ScriptedEndpoint("a")
+    chat = ChatService(endpoint, workspace, settings)
+    first = await reply(chat.send("a secret plan"))
+    cleared = await reply(chat.send("/clear", conversation_id=first.conversation_id))
+    assert chat.store.list() == [] and len(endpoint.requests) == 1
+    assert "secret plan" not in "".join(file.read_text() for file in chat.store.folder.iterdir())
+    await reply(chat.send("and now", conversation_id=cleared.conversation_id))
+    assert [m.content for m in _messages(endpoint)[1:]] == ["and now"]
+
+
+async def test_model_says_which_models_there_are_and_which_one_answers(
+    workspace: Workspace, settings: Settings
+) -> None:
+    card = ModelCard("codeface-tiny", context_tokens=2048, chat=False)
+    endpoint = ScriptedEndpoint("a", card=card)
+    chat = ChatService(endpoint, workspace, settings)
+    told = await reply(chat.send("/model"))
+    assert "- `codeface-tiny` (answers here, cannot chat)" in told.text
+    assert endpoint.requests == [] and chat.store.list() == []
+    assert (await reply(chat.send("/model", conversation_id=told.conversation_id))).text == told.text
+
+
+async def test_secrets_are_masked_in_all_that_is_sent_and_put_back_while_the_answer_streams(
+    workspace: Workspace, settings: Settings
+) -> None:
+    """Also those in a question, and in earlier answers, which hold the secrets themselves."""
+    secret = "ghp_" + "a1B2c3D4e5F6" * 3
+
+    def repeat(request: object) -> list[str]:
+        assert isinstance(request, ChatRequest)
+        return list(request.messages[-1].content)  # a character at a time
+
+    endpoint = ScriptedEndpoint(repeat)
+    chat = ChatService(endpoint, workspace, settings)
+    shown = ""
+    async for event in chat.send(f'TOKEN = "{secret}"'):
+        if isinstance(event, Reply):
+            first = event
+        else:
+            assert "REDACTED" not in event.text
+            shown += event.text
+    assert shown == first.text == f'TOKEN = "{secret}"'
+    await reply(chat.send("and again?", conversation_id=first.conversation_id))
+    sent = [m.content for m in _messages(endpoint)]
+    assert len(sent) == 4 and not any(secret in content for content in sent)
+    assert sent[1] == sent[2] and "REDACTED_" in sent[1]
+
+
+def _messages(endpoint: ScriptedEndpoint) -> list[Message]:
+    request = endpoint.requests[-1]
+    assert isinstance(request, ChatRequest)
+    return list(request.messages)
 
 
 async def test_a_damaged_conversation_is_left_alone(workspace: Workspace, settings: Settings) -> None:
