@@ -19,7 +19,9 @@ log = logging.getLogger(__name__)
 LINGER_S = 0.15
 """How long a generation that nobody waits for may be joined; editors cancel the old request at each key."""
 
-End = Literal["line", "block", "suffix", "repetition", "eos", "stop", "length", "time", "cancelled", "failed"]
+End = Literal[
+    "line", "block", "suffix", "repetition", "open", "eos", "stop", "length", "time", "cancelled", "failed"
+]
 
 
 class Generation:

@@ -14,7 +14,7 @@ from codeface_lsp.assist.inline import brackets
 from codeface_lsp.assist.inline.place import Place
 from codeface_lsp.context import languages
 
-Reason = Literal["line", "block", "suffix", "repetition"]
+Reason = Literal["line", "block", "suffix", "repetition", "open"]
 
 _CLOSER_LINE = re.compile(
     r"\s*([)\]}]|end\b|endif\b|endfor\b|endwhile\b|fi\b|done\b|esac\b|</)[\s)\]};,]*.{0,24}$", re.DOTALL
@@ -22,6 +22,8 @@ _CLOSER_LINE = re.compile(
 _PERIOD = re.compile(r"(.{1,40}?)\1{3,}\Z", re.DOTALL)
 _REPEATED_CHARS = 24
 _REPEATED_LINES = 3
+_MOST_OPEN_LINES = 8
+"""Lines within brackets that stay open: by then a model goes on listing arguments for ever, and none can be shown."""
 _FOLLOWING = re.compile(r"(else|elif|except|finally|catch|case|default|when|rescue|ensure|elsif)\b|[)\]}]")
 
 
@@ -64,7 +66,7 @@ class StopRules:
         complete = text.count("\n")
         if complete > self._judged or self._dedents(text):
             self._judged = complete
-            if stop := self._check_lines(text):
+            if stop := self._check_lines(text) or self._open_too_long(text):
                 return stop
         return _repetition(text)
 
@@ -122,6 +124,14 @@ class StopRules:
     def _closes(self, text: str) -> bool:
         """Whether the closing line belongs to the suggestion: the file still lacks it."""
         return bool(self._whole(text)) if self._whole is not None else not self._below
+
+    def _open_too_long(self, text: str) -> Stop | None:
+        if not self._indented or text.count("\n") <= _MOST_OPEN_LINES:
+            return None  # where blocks stand in braces, a long one is nothing special
+        owed = self._balance(text).open
+        kept = self.whole_so_far(text)
+        inside = text.count("\n") - kept.count("\n") - 1
+        return Stop(kept, "open") if owed and owed[0] in ")]}" and inside >= _MOST_OPEN_LINES else None
 
     def _is_below(self, lines: list[str], index: int) -> bool:
         """Whether a written line is one of the file's next ones; a short one must be the very next."""

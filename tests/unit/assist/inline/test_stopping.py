@@ -105,6 +105,17 @@ def test_a_repetition_ends_it_and_is_kept_once(output: str) -> None:
     assert kept.count(last) == 1
 
 
+def test_an_argument_list_without_end_is_given_up() -> None:
+    marked = "def f(table):\n    |\n"
+    endless = "a = 1\n    table.add(" + "".join(f"\n        name{n}=name{n}," for n in range(30))
+    kept, reason = write(marked, endless)
+    assert (kept, reason) == ("a = 1", "open")
+    closed = "table.add(" + "".join(f"\n        name{n}=name{n}," for n in range(6)) + "\n    )\n    return"
+    assert write(marked, closed)[0] == closed
+    docstring = '"""About it.\n' + "".join(f"\n    line {n} of it" for n in range(12)) + '\n    """\n\n'
+    assert write(marked, docstring)[1] != "open"
+
+
 def test_whole_so_far_keeps_lines_whose_brackets_are_closed() -> None:
     rules = StopRules(at("def f():\n    |\n"), multiline=True)
     assert rules.whole_so_far("x = 1\n    y = g(\n        2,\n    z") == "x = 1"
