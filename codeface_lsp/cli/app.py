@@ -93,5 +93,5 @@ def main() -> None:
     try:
         app()
     except CodeFaceError as error:
-        Console(stderr=True).print(f"[red]codeface:[/red] {error.message}", highlight=False)
+        Console(stderr=True).print(f"[red]codeface:[/red] {error.message}", highlight=False, soft_wrap=True)
         sys.exit(1)

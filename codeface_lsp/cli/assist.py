@@ -145,7 +145,7 @@ def _deliver(proposal: Proposal, file: Path, write: bool) -> None:
             target.write_bytes(after.encode("utf-8"))
         except OSError as error:
             raise CodeFaceError(f"{target} cannot be written ({error.strerror}).") from error
-        Console(stderr=True, highlight=False).print(f"changed {target}")
+        print(f"changed {target}", file=sys.stderr)
     else:
         _print_diff(before, after, str(target))
 
