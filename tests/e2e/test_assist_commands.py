@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-import pyte
 import pytest
 
 from tests.e2e.scripted_chat import ScriptedModel
@@ -270,11 +269,25 @@ async def test_a_long_answer_on_a_terminal_is_shown_once(project: Path) -> None:
     async with shell(project, model) as here, here.terminal("chat", "list them") as screen:
         assert await asyncio.wait_for(screen.process.wait(), 60) == 0
         await screen.until(lambda: "point89" in screen.text)
-    emulated = pyte.HistoryScreen(80, 24, history=1000, ratio=1)
-    pyte.Stream(emulated).feed(screen.raw)
-    scrolled = ["".join(row[column].data for column in range(80)) for row in emulated.history.top]
-    shown = [line.split()[1] for line in [*scrolled, *emulated.display] if "point" in line]
+    shown = [line.split()[1] for line in lines_shown(screen.raw, 24) if "point" in line]
     assert shown == [f"point{n}" for n in range(90)]
+
+
+def lines_shown(raw: str, height: int) -> list[str]:
+    """What a terminal of that height holds in the end, scrolled lines too: what has scrolled away stays as it is."""
+    lines, row, bottom = [""], 0, 0
+    for part in re.split(r"(\x1b\[[0-9;?]*[A-Za-z]|\n)", raw.replace("\r", "")):
+        if part == "\n":
+            row += 1
+            lines += [""] * (row == len(lines))
+            bottom = max(bottom, row)
+        elif move := re.fullmatch(r"\x1b\[(\d*)A", part):
+            row = max(row - int(move[1] or 1), bottom - height + 1, 0)
+        elif part == "\x1b[2K":
+            lines[row] = ""
+        elif not part.startswith("\x1b"):
+            lines[row] += part
+    return lines
 
 
 async def test_ctrl_c_stops_the_answer_and_then_leaves(project: Path) -> None:
