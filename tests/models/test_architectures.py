@@ -14,26 +14,9 @@ from codeface_lsp.models.loader import load
 from codeface_lsp.models.registry import read
 from codeface_lsp.models.types import LoadedModel
 from codeface_lsp.settings import EngineSettings
+from tests.models.architectures import DECODERS, ENCODERS, GENERATORS
 
 Checkpoint = Callable[[str], Path]
-DECODERS = (
-    "gpt_bigcode",
-    "starcoder2",
-    "llama",
-    "mistral",
-    "qwen2",
-    "gpt2",
-    "gpt_neo",
-    "phi",
-    "stablelm",
-    "falcon",
-    "bloom",
-    "opt",
-    "gemma",
-    "deepseek_v2",
-)
-GENERATORS = (*DECODERS, "t5")
-ENCODERS = ("bert", "roberta")
 OTHERS = {"qwen"}
 """In the registry, but needs Python code of its own, which transformers does not have."""
 SETTINGS = EngineSettings(device="cpu", dtype="float32", int8=False, mixture=False, speculation=False)

@@ -15,25 +15,9 @@ from codeface_lsp.inference.types import Delta, GenerationRequest, Sampling
 from codeface_lsp.models.loader import load
 from codeface_lsp.models.types import LoadedModel
 from codeface_lsp.settings import EngineSettings
+from tests.models.architectures import GENERATORS
 
 Checkpoint = Callable[[str], Path]
-ARCHITECTURES = (
-    "gpt_bigcode",
-    "starcoder2",
-    "llama",
-    "mistral",
-    "qwen2",
-    "gpt2",
-    "gpt_neo",
-    "phi",
-    "stablelm",
-    "falcon",
-    "bloom",
-    "opt",
-    "gemma",
-    "deepseek_v2",
-    "t5",
-)
 SETTINGS = EngineSettings(device="cpu", dtype="float32", int8=False, mixture=False, speculation=False)
 PROMPTS = (
     "def add(first, second):\n    return",
@@ -69,7 +53,7 @@ def said(deltas: list[Delta]) -> tuple[list[int], str, str | None, str | None]:
     return tokens, "".join(delta.text for delta in deltas), last.finish_reason, last.stop_string
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", GENERATORS)
 async def test_a_batch_says_what_each_prompt_gets_alone(
     checkpoint: Checkpoint, engine: Engine, architecture: str
 ) -> None:
