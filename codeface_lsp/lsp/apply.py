@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lsprotocol import types
+from pygls.exceptions import JsonRpcException
 from pygls.uris import from_fs_path
 
 from codeface_lsp.assist.edits import Proposal
 from codeface_lsp.errors import EditRefused
+from codeface_lsp.text import edits as text_edits
 from codeface_lsp.text.edits import TextEdit
 from codeface_lsp.text.snapshot import Snapshot
 
@@ -24,12 +26,51 @@ _ANNOTATION = "codeface"
 
 
 async def apply_proposal(ls: CodeFaceServer, proposal: Proposal) -> None:
-    """Apply a proposal. Raises `EditRefused` if the client says no; silence counts as applied."""
+    """Apply a proposal.
+
+    Raises `EditRefused` if the client says no, or says nothing and the text did not change either. A preview may stay
+    open for longer than that: what is said to it later is between the editor and its user.
+    """
+    previewed = _annotation(ls, proposal)
     if proposal.new_file is not None:
         changes = _new_file(ls, proposal)
     else:
-        changes = [_document_edit(ls, proposal.snapshot, proposal.edits, _annotation(ls, proposal))]
-    await apply(ls, f"CodeFace: {proposal.title}", changes, annotated=_annotation(ls, proposal))
+        changes = [_document_edit(ls, proposal.snapshot, proposal.edits, previewed)]
+    arrival = _Arrival(proposal)
+    with ls.services.edits.following(arrival):
+        answered = await apply(ls, f"CodeFace: {proposal.title}", changes, annotated=previewed)
+    if not (answered or previewed or arrival.seen):
+        raise EditRefused(
+            f"The editor did not say within {PATIENCE_S:g} s whether it applied the edit, and the file is as it was; "
+            "ask again.",
+            kind="unanswered",
+        )
+
+
+class _Arrival:
+    """Watches a document for the edit itself: some clients apply it and never say so."""
+
+    def __init__(self, proposal: Proposal) -> None:
+        self.snapshot = proposal.snapshot
+        self._proposal = proposal
+        self._heard = False
+
+    @property
+    def seen(self) -> bool:
+        """Whether the edit is in the document, or in the new file."""
+        file = self._proposal.new_file
+        if file is None:
+            return self._heard
+        return file.is_file() and file.read_bytes().endswith(self._proposal.new_text.encode())
+
+    def changed(self, snapshot: Snapshot, edits: Sequence[TextEdit]) -> None:
+        """The document moved on."""
+        self.snapshot = snapshot
+        before = self._proposal.snapshot
+        self._heard |= snapshot.text == text_edits.apply(before.text, self._proposal.edits)
+
+    def closed(self) -> None:
+        """The document was closed: nothing more is heard of it."""
 
 
 async def apply(
@@ -59,10 +100,16 @@ async def apply(
         result = await asyncio.wait_for(asyncio.shield(sent), PATIENCE_S)
     except TimeoutError:
         return False
+    except JsonRpcException as error:
+        raise _not_applied(error.message) from error
     if not result.applied:
-        reason = f" ({result.failure_reason})" if result.failure_reason else ""
-        raise EditRefused(f"The editor did not apply the edit{reason}; ask again.", kind="not_applied")
+        raise _not_applied(result.failure_reason)
     return True
+
+
+def _not_applied(reason: str | None) -> EditRefused:
+    because = f" ({reason})" if reason else ""
+    return EditRefused(f"The editor did not apply the edit{because}; ask again.", kind="not_applied")
 
 
 def document_edit(

@@ -90,10 +90,11 @@ async def scripted_server(
     *,
     index: bool = False,
     roles: tuple[str, ...] = ("completion", "chat"),
+    command: list[str] | None = None,
     **capabilities: Any,
 ) -> AsyncIterator[LspClient]:
     """A started language server that talks to `model` in these roles; `index` lets it index the root."""
-    async with serve(model.app()) as url, language_server(home) as client:
+    async with serve(model.app()) as url, language_server(home, command=command) as client:
         endpoint = {
             "name": "scripted",
             "url": url,
