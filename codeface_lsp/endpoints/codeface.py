@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import uuid
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -10,7 +12,10 @@ from typing import Any
 from codeface_lsp.endpoints.documents import SentDocuments
 from codeface_lsp.endpoints.http import ServerClient
 from codeface_lsp.endpoints.llama_server import LlamaServer
-from codeface_lsp.endpoints.types import ChatRequest, EngineEvent, InfillRequest, Timings
+from codeface_lsp.endpoints.types import ChatRequest, DocumentText, EngineEvent, InfillRequest, Timings
+from codeface_lsp.errors import EndpointError
+
+_log = logging.getLogger(__name__)
 
 _SILENCE_S = 60.0
 """The engine sends a comment every 10 s on streams that have nothing to say."""
@@ -19,7 +24,10 @@ _STATES = frozenset({"starting", "loading", "ready", "error"})
 
 
 class CodefaceServer(LlamaServer):
-    """A running engine at one address. `chat_model` and `embedding_model` name what those roles use."""
+    """A running engine at one address. `chat_model` and `embedding_model` name what those roles use.
+
+    One that is `local` also gets the files next to the one that is open.
+    """
 
     def __init__(
         self,
@@ -28,6 +36,7 @@ class CodefaceServer(LlamaServer):
         model: str | None = None,
         chat_model: str | None = None,
         embedding_model: str | None = None,
+        local: bool = False,
     ) -> None:
         """`client` belongs to this object from here on. A model that is None is the engine's default."""
         super().__init__(client, model=model)
@@ -35,6 +44,9 @@ class CodefaceServer(LlamaServer):
         self._chat_model = chat_model
         self._embedding_model = embedding_model
         self._documents = SentDocuments()
+        self._local = local
+        self._telling: set[asyncio.Task[None]] = set()
+        self._one_told = asyncio.Lock()
 
     def use(self, model: str | None, chat_model: str | None, embedding_model: str | None) -> None:
         """Ask for other models from the next request on."""
@@ -53,7 +65,30 @@ class CodefaceServer(LlamaServer):
             body["model"] = self._model
         if request.document is not None:
             body["document"] = self._documents.field(request.document)
+            if self._local and self._documents.has_news(request.document):
+                telling = asyncio.create_task(self._tell_neighbours(request.document))
+                self._telling.add(telling)
+                telling.add_done_callback(self._telling.discard)
         return body
+
+    async def _tell_neighbours(self, document: DocumentText) -> None:
+        """Beside the request, not before it: a key waits for nothing that only later ones profit from."""
+        assert document.neighbours is not None
+        files = [{"filename": name, "text": text} for name, text in document.neighbours.texts.items()]
+        body = {"id": document.id, "version": document.version, "neighbours": files}
+        if self._model is not None:
+            body["model"] = self._model
+        try:
+            async with self._one_told:  # in their order: the last ones count
+                await self.client.post("/codeface/document", body | {"client": self.client_id})
+        except EndpointError as error:
+            _log.info("the engine did not take the files next to a document: %s", error.kind)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for telling in self._telling:
+            telling.cancel()
+        await super().aclose()
 
     def finished(self, event: Mapping[str, Any]) -> None:
         """A document that the engine lost (it restarted, or dropped it for others) is sent whole next time."""

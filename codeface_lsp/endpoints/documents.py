@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
-from codeface_lsp.endpoints.types import DocumentText
+from codeface_lsp.endpoints.types import DocumentText, Neighbours
 
 _KEPT = 32
 
@@ -15,6 +15,7 @@ class SentDocuments:
 
     def __init__(self) -> None:
         self._sent: OrderedDict[str, DocumentText] = OrderedDict()
+        self._surrounded: OrderedDict[str, Neighbours] = OrderedDict()
 
     def field(self, document: DocumentText) -> dict[str, Any]:
         """The `document` field of a request: bare if known, one edit if its predecessor is known, else whole."""
@@ -31,13 +32,26 @@ class SentDocuments:
         start, end, text = difference(known.text, document.text)
         return body | {"base": known.version, "start": start, "end": end, "text": text}
 
+    def has_news(self, document: DocumentText) -> bool:
+        """Whether its neighbours are other ones than the engine was told; from now on they are not."""
+        neighbours = document.neighbours
+        if neighbours is None or self._surrounded.get(document.id) is neighbours:
+            return False
+        self._surrounded[document.id] = neighbours
+        self._surrounded.move_to_end(document.id)
+        if len(self._surrounded) > _KEPT:
+            self._surrounded.popitem(last=False)
+        return True
+
     def forget(self, document_id: str) -> None:
         """The engine does not have it (any more)."""
         self._sent.pop(document_id, None)
+        self._surrounded.pop(document_id, None)
 
     def clear(self) -> None:
         """A new engine knows nothing."""
         self._sent.clear()
+        self._surrounded.clear()
 
 
 def difference(old: str, new: str) -> tuple[int, int, str]:

@@ -96,6 +96,7 @@ class LocalEngine:
             model=model.completion,
             chat_model=model.chat,
             embedding_model=model.embedding,
+            local=True,
         )
 
     async def lost(self, server: CodefaceServer | RemoteServer) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -11,13 +11,24 @@ from codeface_lsp.context.parts import Parts
 FinishReason = Literal["stop", "length", "eos", "time", "cancelled"]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Neighbours:
+    """Whole texts of files next to a document, by name; the same object as long as they are the same texts."""
+
+    texts: Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class DocumentText:
-    """The whole text of the open file, for the engine's n-gram index; other servers never see it."""
+    """The whole text of the open file, for the engine's n-gram index; other servers never see it.
+
+    Its neighbours go to the engine on this machine only.
+    """
 
     id: str
     version: int
     text: str
+    neighbours: Neighbours | None = None
 
 
 @dataclass(frozen=True, slots=True)

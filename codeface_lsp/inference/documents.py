@@ -1,20 +1,24 @@
-"""N-gram indices of open documents: what the user's own file says about the next token."""
+"""N-gram indices of open documents: what the user's own file, and those next to it, say about the next token."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 
-from codeface_lsp.inference.ngram import NgramIndex
+from codeface_lsp.inference.ngram import NgramIndex, Tokens
 from codeface_lsp.inference.types import GenerationRequest
 from codeface_lsp.models.types import Tokenizer
 
 MOST_DOCUMENTS = 32
 MOST_PIECES = 8192
+MOST_NEIGHBOURS = 64
+"""Neighbours whose tokens are kept: documents of one folder have the same ones."""
 ANCHOR_CHARS = 400
 """Text before the cursor that finds the cursor's place in the document."""
 _BORDER = re.compile(r"(?<=\n\n)(?=\S)")
@@ -26,6 +30,7 @@ class Document:
     def __init__(self) -> None:
         self.text = ""
         self.index = NgramIndex()
+        self.neighbours: Mapping[str, Tokens] = {}
         self._pieces: OrderedDict[str, list[int]] = OrderedDict()
 
     def tokens(self, tokenizer: Tokenizer, text: str) -> list[int]:
@@ -53,7 +58,8 @@ class Document:
             {
                 "prefix": self.tokens(tokenizer, self.text[:before]),
                 "suffix": self.tokens(tokenizer, self.text[at:]),
-            }
+            },
+            self.neighbours,
         )
 
 
@@ -64,16 +70,42 @@ class Documents:
         self._tokenizer = tokenizer
         self._mixes = mixes
         self._documents: OrderedDict[str, Document] = OrderedDict()
+        self._encoded: OrderedDict[bytes, Tokens] = OrderedDict()
         self._lock = threading.Lock()
 
     def set(self, name: str, text: str) -> None:
         """Take in a document's text."""
         with self._lock:
-            document = self._documents.setdefault(name, Document())
-            document.text = text
-            self._documents.move_to_end(name)
-            while len(self._documents) > MOST_DOCUMENTS:
-                self._documents.popitem(last=False)
+            self._document(name).text = text
+
+    def set_neighbours(self, name: str, texts: Mapping[str, str]) -> None:
+        """Take in the files next to a document, in place of those before; tokenizes what it has not seen yet."""
+        if not self._mixes:
+            return
+        tokens = {file: self._tokens(text) for file, text in texts.items()}
+        with self._lock:
+            self._document(name).neighbours = tokens
+
+    def _document(self, name: str) -> Document:
+        """The document, made if it is new; the least recently used one makes room."""
+        document = self._documents.setdefault(name, Document())
+        self._documents.move_to_end(name)
+        while len(self._documents) > MOST_DOCUMENTS:
+            self._documents.popitem(last=False)
+        return document
+
+    def _tokens(self, text: str) -> Tokens:
+        digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()
+        with self._lock:
+            tokens = self._encoded.get(digest)
+        if tokens is None:
+            tokens = np.asarray(self._tokenizer.encode(text), np.int32)
+        with self._lock:
+            self._encoded[digest] = tokens
+            self._encoded.move_to_end(digest)
+            while len(self._encoded) > MOST_NEIGHBOURS:
+                self._encoded.popitem(last=False)
+        return tokens
 
     def remove(self, name: str) -> None:
         """Forget a document."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar, cast
@@ -165,6 +165,11 @@ class Engine:
         """The text of an open document, for n-grams; any thread, cheap when little changed."""
         state = self._states.get(id(model.model)) or self.prepare(model)
         state.documents.set(document, text)
+
+    def set_neighbours(self, model: LoadedModel, document: str, neighbours: Mapping[str, str]) -> None:
+        """The texts of files next to a document, by name; any thread but the event loop's, as it tokenizes."""
+        state = self._states.get(id(model.model)) or self.prepare(model)
+        state.documents.set_neighbours(document, neighbours)
 
     def forget_document(self, model: LoadedModel, document: str) -> None:
         """A document was closed."""

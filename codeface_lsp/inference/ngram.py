@@ -84,7 +84,7 @@ class NgramIndex:
     def set_document(
         self,
         tokens_by_part: Mapping[str, Sequence[int]],
-        neighbours: Mapping[str, Sequence[int]] | None = None,
+        neighbours: Mapping[str, Sequence[int] | Tokens] | None = None,
     ) -> None:
         """Make these the parts of the index; a side whose tokens are the same as before is not sorted again."""
         self._document.replace(tokens_by_part)
@@ -189,13 +189,13 @@ class _Texts:
     def __len__(self) -> int:
         return sum(map(len, self._parts.values()))
 
-    def replace(self, tokens_by_part: Mapping[str, Sequence[int]]) -> None:
+    def replace(self, tokens_by_part: Mapping[str, Sequence[int] | Tokens]) -> None:
         for name in self._parts.keys() - tokens_by_part.keys():
             self.remove(name)
         for name, tokens in tokens_by_part.items():
             self.update(name, tokens)
 
-    def update(self, name: str, tokens: Sequence[int]) -> None:
+    def update(self, name: str, tokens: Sequence[int] | Tokens) -> None:
         known = self._parts.get(name)
         fresh = np.asarray(tokens, dtype=np.int32)[-LONGEST_PART:]
         if known is None or not np.array_equal(known, fresh):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from codeface_lsp.serving.schema import Document
 
 _MAX_DOCUMENTS = 64
 _MAX_CHARS = 64 * 1024 * 1024
+_MAX_SURROUNDED = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class Documents:
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, Known] = OrderedDict()
+        self._neighbours: OrderedDict[str, Mapping[str, str]] = OrderedDict()
 
     @staticmethod
     def key(client: str, document_id: str) -> str:
@@ -54,9 +57,22 @@ class Documents:
             return None
         return known.text[:start] + (document.text or "") + known.text[end:]
 
+    def surround(self, client: str, document_id: str, neighbours: Mapping[str, str]) -> None:
+        """Keep the texts of the files next to a document, by name, in place of those before."""
+        key = self.key(client, document_id)
+        self._neighbours[key] = neighbours
+        self._neighbours.move_to_end(key)
+        while len(self._neighbours) > _MAX_SURROUNDED:
+            self._neighbours.popitem(last=False)
+
+    def neighbours(self, client: str, document_id: str) -> Mapping[str, str]:
+        """What `surround` was told."""
+        return self._neighbours.get(self.key(client, document_id), {})
+
     def forget(self, client: str, document_id: str) -> None:
         """The document was closed."""
         self._known.pop(self.key(client, document_id), None)
+        self._neighbours.pop(self.key(client, document_id), None)
 
     def _evict(self) -> None:
         chars = sum(len(known.text) for known in self._known.values())

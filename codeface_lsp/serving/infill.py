@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from codeface_lsp.inference.types import Delta, FinishReason, GenerationRequest, Usage
+from codeface_lsp.models.aside import aside
 from codeface_lsp.prompting.fim import render_ids, stop_ids
 from codeface_lsp.serving.choices import Answer
 from codeface_lsp.serving.core import Core
@@ -72,13 +73,16 @@ async def _events(core: Core, documents: Documents, body: Infill) -> Events:
     if waits:
         yield _waiting(waiting=True)
     async with core.model(body.model, "completion") as (engine, model):
-        if not engine.is_ready(model):
-            await asyncio.to_thread(engine.prepare, model)
+        fresh = not engine.is_ready(model)
+        if fresh:
+            await aside(engine.prepare, model)
         if waits:
             yield _waiting(waiting=False)
         key = documents.key(body.client, told.id) if told is not None else None
-        if key is not None and text is not None:
+        if told is not None and key is not None and text is not None:
             engine.set_document(model, key, text)
+            if fresh and (neighbours := documents.neighbours(body.client, told.id)):
+                await asyncio.to_thread(engine.set_neighbours, model, key, neighbours)
         ids, heal, cut, max_tokens = await _prompt(core, model, body)
         asked = GenerationRequest(
             prompt=ids,

@@ -11,7 +11,7 @@ import hashlib
 import math
 import re
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +129,9 @@ class MockEngine:
 
     def set_document(self, model: LoadedModel, document: str, text: str) -> None:
         """The script needs no document."""
+
+    def set_neighbours(self, model: LoadedModel, document: str, neighbours: Mapping[str, str]) -> None:
+        """The script needs no neighbours."""
 
     def forget_document(self, model: LoadedModel, document: str) -> None:
         """The script needs no document."""

@@ -83,19 +83,20 @@ class Document(Body):
     end: Annotated[int, Field(ge=0)] | None = None
 
 
+class Extra(Body):
+    """Another file, or a piece of it."""
+
+    filename: str = "tmp"
+    text: str
+
+
 class DocumentAction(Document):
     """`POST /codeface/document`."""
 
     client: Annotated[str, Field(max_length=64)] = ""
     model: str | None = None
     closed: bool = False
-
-
-class Extra(Body):
-    """A piece of another file."""
-
-    filename: str = "tmp"
-    text: str
+    neighbours: Annotated[list[Extra], Field(max_length=64)] | None = None
 
 
 class Infill(SamplingFields):

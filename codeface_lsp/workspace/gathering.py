@@ -101,6 +101,14 @@ class Gatherer:
                 del self._facts[next(iter(self._facts))]
         return facts
 
+    def around(self, path: str) -> tuple[list[str], list[str]]:
+        """Files that the one at `path` imports, as far as that was looked up, and files of its folder."""
+        facts = self._facts.get(path)
+        imported = list(dict.fromkeys(symbol.path for _, symbol in facts.imported)) if facts else []
+        nothing: list[str] = []
+        folder = self.client.read(lambda reader: reader.neighbours(path), nothing) if self.client else nothing
+        return imported, folder
+
     def _enclosing(self, sight: Sight, path: str, share: int) -> list[ExtraContext]:
         """Headers of the scopes around the cursor that lie above the window."""
         if sight.tree is None or sight.top == 0:

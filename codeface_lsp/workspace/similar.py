@@ -38,6 +38,10 @@ class OpenFiles:
         self._texts[path] = text
         self._texts.move_to_end(path)
 
+    def texts(self) -> list[tuple[str, str]]:
+        """Names and texts, the most recent first."""
+        return list(reversed(self._texts.items()))
+
     def drop(self, path: str) -> None:
         """A document was closed."""
         self._texts.pop(path, None)

@@ -20,6 +20,7 @@ from codeface_lsp.workspace import redaction
 from codeface_lsp.workspace.client import IndexClient, Report
 from codeface_lsp.workspace.gathering import Gatherer
 from codeface_lsp.workspace.ignore import IgnoreRules
+from codeface_lsp.workspace.neighbours import Neighbour, nearest
 from codeface_lsp.workspace.notebooks import Notebooks
 from codeface_lsp.workspace.questions import Answer, Embedder, Questions
 from codeface_lsp.workspace.recent import RecentEdits
@@ -127,6 +128,19 @@ class Workspace:
         """
         snapshot, offset = self._notebooks.joined(snapshot, offset)
         return self._builder.build(snapshot, offset, budget, counter, selected)
+
+    def neighbours(self, snapshot: Snapshot) -> list[Neighbour]:
+        """Whole files next to a document that a model on this machine may learn from, the nearest first."""
+        root = self._root_of(Path(snapshot.path)) if snapshot.path else None
+        if root is None or not self.settings.context.enabled:
+            return []
+        path = self._name(snapshot)
+        imported, folder = self._gatherers[root].around(path)
+
+        def allowed(file: Path) -> bool:
+            return self._rules.reason(file) is None
+
+        return nearest(path, root, self._open.texts(), imported, folder, allowed)
 
     def notebook(self, uri: str, path: str | None, cells: Sequence[str]) -> None:
         """A notebook was opened or its cells changed places; `cells` are the URIs of its code cells in order."""

@@ -174,6 +174,7 @@ class InlineCompleter:
             self.closed(uri)
         for generation in running:
             await generation.stopped()
+        await self._writer.aclose()
 
     def _document(self, snapshot: Snapshot) -> Document:
         document = self._documents.get(snapshot.uri)

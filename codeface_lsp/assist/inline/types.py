@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from codeface_lsp.context.parts import Budget, Parts, TokenCounter
 from codeface_lsp.context.syntax import SyntaxTree
 from codeface_lsp.text.snapshot import Snapshot
+from codeface_lsp.workspace.neighbours import Neighbour
 
 Origin = Literal["engine", "joined", "cache", "prefetch", "next edit"]
 """A generation of its own; one that an older request started; typing-through; computed as if accepted; no model."""
@@ -51,6 +53,10 @@ class ContextSource(Protocol):
 
     def tree(self, snapshot: Snapshot) -> SyntaxTree | None:
         """The syntax tree of a snapshot, None where there is no grammar."""
+        ...
+
+    def neighbours(self, snapshot: Snapshot) -> Sequence[Neighbour]:
+        """Whole files next to a document, the nearest first."""
         ...
 
 

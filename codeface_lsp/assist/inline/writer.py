@@ -10,6 +10,7 @@ from codeface_lsp.assist.inline.activity import Activity
 from codeface_lsp.assist.inline.anchors import Written
 from codeface_lsp.assist.inline.generation import Generation
 from codeface_lsp.assist.inline.memory import Entry
+from codeface_lsp.assist.inline.neighbours import Neighbourhood
 from codeface_lsp.assist.inline.place import Place
 from codeface_lsp.assist.inline.stopping import StopRules
 from codeface_lsp.assist.inline.types import ContextSource
@@ -20,6 +21,7 @@ from codeface_lsp.endpoints.token_counter import open_counter
 from codeface_lsp.endpoints.types import DocumentText, Endpoint, InfillRequest, ModelCard, Timings
 from codeface_lsp.errors import EndpointError
 from codeface_lsp.settings import Settings
+from codeface_lsp.text.snapshot import Snapshot
 from codeface_lsp.workspace.redaction import redact_document
 
 SINGLE_LINE_TOKENS = 64
@@ -42,6 +44,7 @@ class Writer:
         self._workspace = workspace
         self._linger_s = linger_s
         self._activity = activity or Activity()
+        self._neighbourhood = Neighbourhood(workspace)
         self._settings = settings
         self._counter: TokenCounter | None = None
         self._parts: tuple[Place, Parts] | None = None
@@ -75,13 +78,21 @@ class Writer:
             top_p=0.95 if attempt else 1.0,
             seed=attempt or None,
             time_budget_ms=completion.time_budget_ms,
-            document=DocumentText(real.uri, real.version, redact_document(real.uri, real.text)),
+            document=self._document(real),
             priority="prefetch" if prefetch else "inline",
         )
         generation = Generation(self._endpoint, request, place, rules, linger_s=self._linger_s)
         if not prefetch:
             self._activity.follow(generation.task)
         return generation
+
+    def _document(self, snapshot: Snapshot) -> DocumentText:
+        text = redact_document(snapshot.uri, snapshot.text)
+        return DocumentText(snapshot.uri, snapshot.version, text, self._neighbourhood.of(snapshot))
+
+    async def aclose(self) -> None:
+        """Stop what goes on beside generations."""
+        await self._neighbourhood.aclose()
 
     async def learnt(self) -> None:
         """Wait a moment for what the server says of its model, if that was just asked."""

@@ -147,6 +147,26 @@ async def test_the_open_file_says_what_follows(build: Build) -> None:
     await engine.aclose()
 
 
+async def test_the_files_next_to_it_say_what_follows_where_it_says_nothing(build: Build) -> None:
+    engine = Engine(EngineSettings(threads=1, int8=False, mixture=True))
+    model = build("llama")
+    body = "        self.x = x\n        self.y = y\n"
+    text = "class B:\n    def __init__(self, x, y):\n        self.x = x\n"
+    engine.set_document(model, "w:f", text)
+    prompt, typed = heal(model.tokenizer, model.tokenizer.encode(text))
+    fields: dict[str, Any] = {"document": "w:f", "priority": "inline", "heal": typed, "max_tokens": 12}
+    alone, _ = await run(engine, model, prompt, **fields)
+    engine.set_neighbours(
+        model, "w:f", {f"{n}.py": f"class A{n}:\n    def __init__(self, x, y):\n{body}" for n in "abc"}
+    )
+    told, _ = await run(engine, model, prompt, **fields)
+    written = model.tokenizer.decode(told).removeprefix(typed.decode())
+    assert written.startswith("        self.y = y\n")
+    engine.set_neighbours(model, "w:f", {})
+    assert (await run(engine, model, prompt, **fields))[0] == alone != told
+    await engine.aclose()
+
+
 async def test_the_cursor_s_own_place_is_no_match(build: Build) -> None:
     """What stands behind the cursor must not be proposed because the same words stand before the cursor."""
     engine = Engine(EngineSettings(threads=1, int8=False, mixture=True))

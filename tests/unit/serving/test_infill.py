@@ -116,6 +116,16 @@ async def test_the_document_is_known_after_its_text_and_by_its_edits(api: Api) -
     assert "document_known" not in await api.post("/infill", BODY)
 
 
+async def test_neighbours_are_taken_beside_the_text(api: Api) -> None:
+    told = {"client": "w2", "id": "file:///c.py", "version": 1}
+    files = [{"filename": "d.py", "text": "x"}]
+    body = BODY | {"client": "w2", "document": {"id": "file:///c.py", "version": 1}}
+    await api.post("/infill", body | {"document": body["document"] | {"text": "abc"}})
+    assert (await api.post("/codeface/document", told | {"neighbours": files}))["neighbours"] == 1
+    assert (await api.post("/codeface/document", told | {"neighbours": []}))["neighbours"] == 0
+    assert (await api.post("/infill", body))["document_known"] is True, "its text is still known"
+
+
 async def test_a_document_can_be_sent_ahead_and_closed(api: Api) -> None:
     sent = {"client": "w", "id": "file:///b.py", "version": 1, "text": "x"}
     assert (await api.post("/codeface/document", sent))["document_known"] is True
