@@ -23,7 +23,8 @@ from tests.editors.scripted import ScriptedServer
 ROOT = Path(__file__).parents[2]
 EDITORS = ROOT / "editors"
 ARTIFACTS = ROOT / "artifacts" / "editors"
-TIMEOUT = 45.0
+TIMEOUT = 90.0
+"""Seconds for anything to happen: a machine that does other things at the same time is slow, not wrong."""
 Value = TypeVar("Value")
 
 _cache = runpy.run_path(str(EDITORS / "install.py"))["cache"]()
@@ -55,17 +56,47 @@ def find_editor(name: str) -> Editor:
     return Editor(name, found["executable"], found["environment"], found["version"], more)
 
 
-def until(check: Callable[[], Value], what: str, timeout: float = TIMEOUT, pause: float = 0.05) -> Value:
-    """Poll `check` until it is truthy and return its value; fail with `what` after `timeout` seconds."""
-    deadline = time.monotonic() + timeout
+def until(
+    check: Callable[[], Value],
+    what: str | Callable[[], str],
+    timeout: float = TIMEOUT,
+    again: Callable[[], object] | None = None,
+    every: float = 5.0,
+) -> Value:
+    """Poll `check` until it is truthy and return its value; fail with `what` after `timeout` seconds.
+
+    `again` asks once more, after each `every` seconds without success: for what an editor does only when it is asked
+    at the right moment. A key that is pressed at every poll would undo what the one before it began.
+    """
+    began = asked = time.monotonic()
     while True:
-        value = check()
-        if value:
+        if value := check():
             return value
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now - began > timeout:
             shown = what() if callable(what) else what
             pytest.fail(f"waited {timeout:.0f} s for {shown}")
-        time.sleep(pause)
+        if again is not None and now - asked > every:
+            again()
+            asked = time.monotonic()
+        time.sleep(0.05)
+
+
+def settled(read: Callable[[], Value], what: str | Callable[[], str], **options: Any) -> Value:
+    """A truthy value that was read twice, a quarter of a second apart: an editor may still be drawing the first."""
+    last: list[Value] = []
+
+    def same() -> Value | None:
+        value = read()
+        if value and last and last[-1] == value:
+            return value
+        last[:] = [value]
+        time.sleep(0.25)
+        return None
+
+    found = until(same, what, **options)
+    assert found is not None
+    return found
 
 
 def saved(file: Path) -> str:
@@ -109,10 +140,14 @@ def _house(**settings: str) -> Iterator[House]:
     house = House(folder / "codeface", environment)
     yield house
     house.stop_engine()
-    logs = house.path / "logs"
-    if logs.is_dir():
-        shutil.copytree(logs, ARTIFACTS / "logs" / folder.name, dirs_exist_ok=True)
+    keep_logs(house.path / "logs", folder.name)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def keep_logs(logs: Path, name: str) -> None:
+    """Copy a folder of logs to the artefacts; processes that are ending may still take files out of it."""
+    with suppress(OSError, shutil.Error):
+        shutil.copytree(logs, ARTIFACTS / "logs" / name, dirs_exist_ok=True)
 
 
 @pytest.fixture(scope="session")

@@ -5,15 +5,16 @@ from __future__ import annotations
 import html
 import itertools
 import os
+import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 import pyte
 
-from tests.editors.conftest import ARTIFACTS, Editor, find_editor, until
+from tests.editors.conftest import ARTIFACTS, TIMEOUT, Editor, find_editor, until
 
 COLUMNS, ROWS = 110, 32
 PALETTE = {
@@ -50,6 +51,7 @@ class Terminal:
 
     def __exit__(self, *_: object) -> None:
         self._tmux("kill-server")
+        shutil.rmtree(self._socket.parent, ignore_errors=True)
 
     def type(self, text: str) -> None:
         """Type text as it stands."""
@@ -63,10 +65,14 @@ class Terminal:
         """What is on the screen."""
         return self._tmux("capture-pane", "-p")
 
-    def shows(self, wanted: str, timeout: float = 90.0) -> str:
-        """Wait until `wanted` is on the screen; return the screen."""
-        until(lambda: wanted in self.text(), lambda: f"{wanted!r} on the screen:\n{self.text()}", timeout)
-        return self.text()
+    def shows(self, wanted: str, again: Callable[[], object] | None = None) -> str:
+        """Wait until `wanted` is on the screen; return that screen. `again` asks for it once more now and then."""
+
+        def seen() -> str:
+            text = self.text()
+            return text if wanted in text else ""
+
+        return until(seen, lambda: f"{wanted!r} on the screen:\n{self.text()}", again=again)
 
     def picture(self, name: str) -> None:
         """Keep the screen, with its colours, as HTML among the artefacts."""
@@ -81,7 +87,7 @@ class Terminal:
             env={**os.environ, **self._environment},
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=TIMEOUT,
         )
         return answer.stdout
 

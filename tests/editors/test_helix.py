@@ -13,7 +13,7 @@ from tests.editors.conftest import EDITORS, House, find_editor, saved, until
 from tests.editors.scripted import ScriptedServer
 from tests.editors.terminal import Terminal
 
-pytestmark = [pytest.mark.editors, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.editors, pytest.mark.timeout(400)]
 
 CONFIG = """
 theme = "onedark"
@@ -27,9 +27,13 @@ enable = false
 [editor.statusline]
 left = ["mode", "spinner", "file-name", "file-modification-indicator"]
 """
-PYTHON = """
+LANGUAGES = """
 [[language]]
 name = "python"
+language-servers = ["codeface"]
+
+[[language]]
+name = "markdown"
 language-servers = ["codeface"]
 """
 
@@ -42,7 +46,7 @@ def helix(house: House, project: Path, tmp_path: Path, file: str = "shapes.py") 
     (folder / "config.toml").write_text(CONFIG)
     ours = (EDITORS / "helix" / "languages.toml").read_text()
     server = ours.partition("[[language]]")[0]  # the servers of other languages are not installed here
-    (folder / "languages.toml").write_text(server + PYTHON)
+    (folder / "languages.toml").write_text(server + LANGUAGES)
     environment = {
         **house.environment,
         **program.environment,
@@ -67,19 +71,20 @@ def command(terminal: Terminal, text: str) -> None:
     terminal.press("Enter")
 
 
-def test_a_suggestion_is_offered_and_taken(scripted: House, project: Path, tmp_path: Path) -> None:
+def test_a_suggestion_is_offered_and_taken_and_the_spinner_stops(
+    scripted: House, project: Path, tmp_path: Path
+) -> None:
     with helix(scripted, project, tmp_path) as terminal:
         terminal.type("geo")
         terminal.shows("INS")
         terminal.type("value = ")
-
-        def offered() -> bool:
-            if "mock()" in terminal.text():
-                return True
-            terminal.press("C-x")  # ask for completion; the server may still be starting
-            return False
-
-        until(offered, lambda: f"a completion:\n{terminal.text()}", pause=0.7)
+        terminal.shows("value =")
+        # The server may still be starting: ask again, but leave time for an answer.
+        terminal.shows("mock()", again=lambda: terminal.press("C-x"))
+        until(
+            lambda: re.search(r"INS +shapes\.py", terminal.text()),
+            lambda: f"the spinner before the file's name to stop:\n{terminal.text()}",
+        )
         terminal.picture("helix-completion")
         terminal.press("Tab", "Enter")
         terminal.shows("value = mock()")
@@ -95,32 +100,55 @@ def test_an_action_is_applied_through_the_menu(
     scripted_server.answers["return (x) + (x)"] = "```python\ndef double(x):\n    return x + x\n```\n"
     with helix(scripted, project, tmp_path, "wrong.py") as terminal:
         terminal.type("j")
-
-        def listed() -> bool:
-            if "CodeFace: simplify" in terminal.text():
-                return True
-            terminal.press("Escape")
-            terminal.type(" a")
-            return False
-
-        until(listed, lambda: f"the actions:\n{terminal.text()}", pause=1.0)
-        terminal.picture("helix-actions")
-        titles = re.findall(r"CodeFace: (\w+)", terminal.text())
-        terminal.press(*["Tab"] * titles.index("simplify"), "Enter")
+        choose(terminal, "simplify", picture="helix-actions")
         terminal.shows("return x + x")
 
 
-def test_the_chat_document_is_opened_by_a_workspace_command(
+def choose(terminal: Terminal, action: str, picture: str = "") -> None:
+    """Take an action of the menu that `space a` opens, once the server offers it."""
+
+    def ask() -> None:
+        terminal.press("Escape")
+        terminal.shows("NOR")
+        terminal.type(" a")
+
+    def menu() -> list[str]:
+        titles = re.findall(r"  CodeFace: (\w+)", terminal.text())
+        return titles if action in titles else []
+
+    ask()
+    titles = until(menu, lambda: f"the menu of actions:\n{terminal.text()}", again=ask)
+    if picture:
+        terminal.picture(picture)
+    terminal.press(*["Tab"] * titles.index(action), "Enter")  # the first one is selected
+
+
+def test_the_chat_document_is_opened_and_its_questions_are_answered(
     scripted: House, scripted_server: ScriptedServer, project: Path, tmp_path: Path
 ) -> None:
     scripted_server.answers["What is the answer?"] = "It is:\n\n```python\nANSWER = 42\n```\n"
+    scripted_server.answers["And what was the question?"] = "Nobody knows."
+
+    def ask() -> None:
+        normal(terminal)
+        command(terminal, "lsp-workspace-command codeface.chat")
+
     with helix(scripted, project, tmp_path) as terminal:
-
-        def opened() -> bool:
-            if "CodeFace" in terminal.text():
-                return True
-            command(terminal, "lsp-workspace-command codeface.chat")
-            return False
-
-        until(opened, lambda: f"the chat document:\n{terminal.text()}", pause=2.0)
-        terminal.picture("helix-chat")
+        ask()
+        terminal.shows("## You", again=ask)
+        for question, answer in (
+            ("What is the answer?", "ANSWER = 42"),
+            ("And what was the question?", "Nobody knows."),
+        ):
+            terminal.type("geo")
+            terminal.shows("INS")
+            terminal.type(question)
+            terminal.shows(question)
+            normal(terminal)
+            choose(terminal, "send")
+            terminal.shows(answer)
+            until(
+                lambda: terminal.text().rstrip().rfind("## You") > terminal.text().find(answer),  # noqa: B023
+                lambda: f"the heading of the next question:\n{terminal.text()}",
+            )
+            terminal.picture("helix-chat")
