@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,56 @@ async def test_explain_streams_and_a_cancel_stops_the_model(codeface_home: Path,
         assert len(model.sent_at) == 5, "no further piece was generated"
 
 
+@pytest.mark.parametrize("method", ["codeface/chat", "codeface/explain"])
+async def test_an_answer_can_be_cancelled_at_each_stage(
+    method: str, codeface_home: Path, tmp_path: Path
+) -> None:
+    """While the model reads, at its first word and later; by the request, and by its progress."""
+    model = ScriptedModel(lambda messages: ["one ", "two ", "three"], held=True)
+    async with scripted_server(codeface_home, model, tmp_path) as client:
+        uri = (tmp_path / "a.py").as_uri()
+        client.open(uri, CODE)
+        about = {"textDocument": {"uri": uri}, "range": span(0, 2), "message": "count"}
+        for number, (by_request, pieces) in enumerate(itertools.product((True, False), (0, 1, 2)), 1):
+            work, partial, sent = f"w{number}", f"p{number}", len(model.sent_at)
+            tokens = {"partialResultToken": partial, "workDoneToken": work}
+            request_id, answer = client.start(method, about | tokens)
+            await eventually(lambda number=number: len(model.asked) == number)
+            model.let(pieces)
+            await client.until(lambda p=partial, n=pieces: len(deltas(client, p)) == n)
+            if by_request:
+                client.cancel(request_id)
+            else:
+                client.notify("window/workDoneProgress/cancel", {"token": work})
+            with pytest.raises(ServerError) as error:
+                await asyncio.wait_for(answer, 30)
+            assert error.value.code == -32800
+            await eventually(lambda number=number: model.ended_early == number)
+            assert len(model.sent_at) == sent + pieces, "no further piece was generated"
+            steps = [p["value"]["kind"] for p in client.notifications["$/progress"] if p["token"] == work]
+            assert steps == ["begin", "end"]
+        kept = (await client.request("codeface/chat.list", {}))["conversations"]
+        assert len(kept) == (4 if method == "codeface/chat" else 0), "what had begun is kept"
+        model.let(9)
+        assert (await client.request(method, about))["finishReason"] == "stop"
+
+
+async def test_a_chat_is_told_the_diagnostics_of_its_place(codeface_home: Path, tmp_path: Path) -> None:
+    model = ScriptedModel()
+    async with scripted_server(codeface_home, model, tmp_path) as client:
+        uri = (tmp_path / "a.py").as_uri()
+        client.open(uri, CODE)
+        related = [{"message": "defined here", "location": {"uri": uri, "range": span(0, 0)}}]
+        problem = {"range": span(1, 2), "message": "bad\nvalue", "source": "mypy", "code": 7}
+        beyond = {"range": span(900, 901), "message": "outside of the document"}
+        about = {"textDocument": {"uri": uri}, "range": span(0, 2)}
+        about["diagnostics"] = [problem | {"relatedInformation": related}, beyond]
+        await client.request("codeface/chat", {"message": "why @diagnostics?", **about})
+        told = model.asked[-1][-1]["content"]
+        assert "line 2: [mypy 7] bad value (defined here)" in told
+        assert "line 7: outside of the document" in told, "clipped to the last line"
+
+
 async def test_conversations_are_kept_edited_and_deleted(codeface_home: Path, tmp_path: Path) -> None:
     model = ScriptedModel(lambda messages: [f"answer to {messages[-1]['content']}", "\n```py\nx = 1\n```"])
     async with scripted_server(codeface_home, model, tmp_path) as client:
@@ -102,87 +153,3 @@ async def test_the_first_token_is_passed_on_at_once(codeface_home: Path, tmp_pat
     delay, echo = sorted(delays)[20], sorted(echoes)[20]
     print(f"token to client: median {delay * 1000:.1f} ms; empty request: median {echo * 1000:.1f} ms")
     assert delay < max(0.010, 5 * echo)
-
-
-class ChatDocument:
-    """What an editor does with the chat document: opens it, applies versioned edits, lets its user type."""
-
-    def __init__(self, client: LspClient, refuse: bool = False) -> None:
-        self.client = client
-        self.text = ""
-        self.version = 0
-        self.uri = ""
-        self.edits = 0
-        client.on_request["window/showDocument"] = self.show
-        client.on_request["workspace/applyEdit"] = self.apply
-
-    def show(self, params: dict[str, Any]) -> dict[str, Any]:
-        if not self.uri:
-            self.uri = params["uri"]
-            self.text = Path(self.uri.removeprefix("file://")).read_text()
-            self.version = 1
-            self.client.open(self.uri, self.text, "markdown")
-        return {"success": True}
-
-    def offset(self, position: dict[str, int]) -> int:
-        lines = self.text.split("\n")
-        return sum(len(line) + 1 for line in lines[: position["line"]]) + position["character"]
-
-    def apply(self, params: dict[str, Any]) -> dict[str, Any]:
-        (change,) = params["edit"]["documentChanges"]
-        if change["textDocument"]["version"] != self.version:
-            return {"applied": False, "failureReason": "the document moved on"}
-        self.edits += 1
-        for edit in change["edits"]:
-            self.replace(edit["range"]["start"], edit["range"]["end"], edit["newText"])
-        return {"applied": True}
-
-    def replace(self, start: dict[str, int], end: dict[str, int], text: str) -> None:
-        first, last = self.offset(start), self.offset(end)
-        self.text = self.text[:first] + text + self.text[last:]
-        self.version += 1
-        self.client.change(
-            self.uri, self.version, (start["line"], start["character"]), (end["line"], end["character"]), text
-        )
-
-
-async def test_an_answer_streams_into_a_document_in_which_one_types(
-    codeface_home: Path, tmp_path: Path
-) -> None:
-    pieces = [f"word{n} " for n in range(30)]
-    model = ScriptedModel(lambda messages: pieces, held=True)
-    async with scripted_server(codeface_home, model, tmp_path) as client:
-        editor = ChatDocument(client)
-        uri = (tmp_path / "a.py").as_uri()
-        client.open(uri, CODE)
-        argument = {"uri": uri, "version": 1, "range": span(0, 2)}
-        await client.request(
-            "workspace/executeCommand", {"command": "codeface.explain", "arguments": [argument]}
-        )
-        await eventually(lambda: len(model.asked) == 1)
-        typed = ""
-        for number in range(30):
-            model.let(1)
-            top = {"line": 0, "character": 0}
-            editor.replace(top, top, chr(0x4E00 + number))
-            typed = chr(0x4E00 + number) + typed
-            await asyncio.sleep(0.01)
-        await client.until(lambda: editor.text.rstrip().endswith("## You"))
-        assert editor.text.startswith(typed + "# CodeFace chat")
-        assert "".join(pieces).strip() in editor.text
-        assert "_Looked at `a.py:1-2`._" in editor.text
-        assert editor.edits < 20
-
-        editor.replace({"line": 0, "character": 0}, {"line": 0, "character": 30}, "")
-        end = {"line": editor.text.count("\n"), "character": 0}
-        editor.replace(end, end, "and now?")
-        params = {"textDocument": {"uri": editor.uri}, "range": {"start": end, "end": end}}
-        offered = await client.request("textDocument/codeAction", params | {"context": {"diagnostics": []}})
-        send = next(a for a in offered if a["title"] == "CodeFace: send")
-        model.let(40)
-        await client.request("workspace/executeCommand", send["command"])
-        await eventually(lambda: len(model.asked) == 2)
-        assert [m["role"] for m in model.asked[1]] == ["system", "user", "assistant", "user"]
-        await client.until(
-            lambda: editor.text.count("word29") == 2 and editor.text.rstrip().endswith("## You")
-        )
