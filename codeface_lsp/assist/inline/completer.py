@@ -109,6 +109,7 @@ class InlineCompleter:
         """The document moved on to `snapshot`; each edit refers to the text that the one before it left."""
         if taken := self.next_edits.changed(snapshot, edits):
             self._stats.accepted(taken.id, len(taken.text), whole=True)
+        self._writer.neighbourhood.happened(snapshot.uri)
         document = self._documents.get(snapshot.uri)
         if document is not None:
             document.acceptance.changed(snapshot.text, edits)
@@ -117,10 +118,12 @@ class InlineCompleter:
     def opened(self, snapshot: Snapshot) -> None:
         """A document appeared."""
         self.next_edits.opened(snapshot)
+        self._writer.neighbourhood.happened(snapshot.uri)
 
     def closed(self, uri: str) -> None:
         """The document is gone: stop what runs for it and forget what is known of it."""
         self.next_edits.closed(uri)
+        self._writer.neighbourhood.happened(uri)
         self._finder.memory.forget(uri)
         document = self._documents.pop(uri, None)
         if document is not None:

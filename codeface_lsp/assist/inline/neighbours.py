@@ -13,7 +13,7 @@ from codeface_lsp.text.snapshot import Snapshot
 from codeface_lsp.workspace.neighbours import NeighbourTexts
 
 FRESH_S = 60.0
-"""So long what was read counts while one stays in a document; coming back to it reads again what changed."""
+"""So long what was read counts while one stays in a document and nothing happens in others."""
 _DOCUMENTS = 32
 
 
@@ -36,6 +36,11 @@ class Neighbourhood:
             self._current = (snapshot.uri, self._clock())
             self._reading = asyncio.get_running_loop().create_task(self._read(snapshot))
         return self._known.get(snapshot.uri)
+
+    def happened(self, uri: str) -> None:
+        """A document was opened, changed or closed: another one's neighbours may be others now."""
+        if uri != self._current[0]:
+            self._current = ("", 0.0)
 
     async def _read(self, snapshot: Snapshot) -> None:
         nearest = self._workspace.neighbours(snapshot)

@@ -44,7 +44,7 @@ class Writer:
         self._workspace = workspace
         self._linger_s = linger_s
         self._activity = activity or Activity()
-        self._neighbourhood = Neighbourhood(workspace)
+        self.neighbourhood = Neighbourhood(workspace)
         self._settings = settings
         self._counter: TokenCounter | None = None
         self._parts: tuple[Place, Parts] | None = None
@@ -88,11 +88,11 @@ class Writer:
 
     def _document(self, snapshot: Snapshot) -> DocumentText:
         text = redact_document(snapshot.uri, snapshot.text)
-        return DocumentText(snapshot.uri, snapshot.version, text, self._neighbourhood.of(snapshot))
+        return DocumentText(snapshot.uri, snapshot.version, text, self.neighbourhood.of(snapshot))
 
     async def aclose(self) -> None:
         """Stop what goes on beside generations."""
-        await self._neighbourhood.aclose()
+        await self.neighbourhood.aclose()
 
     async def learnt(self) -> None:
         """Wait a moment for what the server says of its model, if that was just asked."""
