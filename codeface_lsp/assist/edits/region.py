@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from codeface_lsp.context import scopes
 from codeface_lsp.context.parts import TokenCounter
-from codeface_lsp.context.syntax import SyntaxTree
+from codeface_lsp.context.syntax import Node, SyntaxTree
 from codeface_lsp.errors import DocumentError
 from codeface_lsp.text.lines import LineIndex
 from codeface_lsp.text.snapshot import Snapshot
@@ -53,6 +53,8 @@ def around(
     if tree is not None and not tree.has_error:
         scope = scopes.smallest(tree, text, start, end)
         region = Region(*_whole_lines(snapshot.lines, scope.start, scope.end), scope.name, scope.kind)
+        if scope.kind == "lines":
+            region = _whole_statements(snapshot.lines, tree, region)
     else:
         region = _by_indentation(snapshot.lines, start, end)
     if not text[region.start : region.end].strip():  # blank lines, for example behind the last one
@@ -69,6 +71,23 @@ def _costs(text: str, region: Region, counter: TokenCounter) -> int:
 def _whole_lines(lines: LineIndex, start: int, end: int) -> tuple[int, int]:
     last = lines.line_at(max(start, end - 1))
     return lines.starts[lines.line_at(start)], _after(lines, last)
+
+
+def _whole_statements(lines: LineIndex, tree: SyntaxTree, region: Region) -> Region:
+    """Lines across several scopes, grown to whole statements of the top level: half a function is no unit."""
+    first, last = lines.line_at(region.start), lines.line_at(max(region.start, region.end - 1))
+    spans = [_rows(node) for node in tree.root.children]
+    touched = [(top, bottom) for top, bottom in spans if top <= last and first <= bottom]
+    if not touched:
+        return region
+    first, last = min(first, touched[0][0]), max(last, touched[-1][1])
+    return Region(lines.starts[first], _after(lines, last))
+
+
+def _rows(node: Node) -> tuple[int, int]:
+    """First and last line of a node, both included; some grammars count the line end to it."""
+    top, (bottom, column) = node.start_point[0], node.end_point
+    return top, max(top, bottom - (column == 0))
 
 
 def _after(lines: LineIndex, line: int) -> int:
