@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from transformers import AutoModelForCausalLM
 from codeface_lsp import settings
 from codeface_lsp.context.parts import Parts
 from codeface_lsp.endpoints.local import LocalEngine
-from codeface_lsp.endpoints.types import DocumentText, InfillRequest
+from codeface_lsp.endpoints.types import DocumentText, InfillRequest, Neighbours
+from codeface_lsp.workspace.neighbours import LONGEST_FILE, MOST_CHARS, nearest
 from training import packing, tokenizer
 from training.corpus import Document
 from training.decoding import Completion, Vocabulary
@@ -24,13 +26,24 @@ from training.evaluate import LOSS_TOKENS, LOSS_WINDOW, loss_per_byte
 from training.judging import Answer, judge, keep, rows
 from training.places import Places
 from training.questions import Question, questions
-from training.systems import MOST_TOKENS, Systems, corpus_ngrams
+from training.systems import MOST_TOKENS, Systems, corpus_ngrams, neighbours
 
 SUFFIX_SHARE = 0.25
-VARIANTS: dict[str, dict[str, Any]] = {
-    "engine, int8, cache mixture": {},
-    "engine, int8, no mixture": {"mixture": False},
-    "engine, fp32, cache mixture": {"int8": False, "dtype": "float32"},
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Settings of the engine, and whether it is told of the files next to the open one."""
+
+    engine: dict[str, Any] = field(default_factory=dict)
+    neighbours: bool = True
+
+
+VARIANTS = {
+    "engine, int8, cache mixture": Variant(),
+    "engine, int8, mixture of the open file alone": Variant(neighbours=False),
+    "engine, int8, no mixture": Variant({"mixture": False}),
+    "engine, fp32, cache mixture": Variant({"int8": False, "dtype": "float32"}),
 }
 LANGUAGES = {"py": "python", "js": "javascript", "ts": "typescript", "go": "go"}
 
@@ -70,8 +83,18 @@ def _lines_that_fit(vocabulary: Vocabulary, text: str, room: int, *, from_end: b
     return "".join(reversed(kept) if from_end else kept)
 
 
+def beside(documents: Sequence[Document], path: str) -> Neighbours:
+    """The files next to one, chosen and bounded as the language server does where nothing else is open."""
+    texts = {other.path: other.text[:LONGEST_FILE] for other in neighbours(documents, path)}
+    kept: dict[str, str] = {}
+    for neighbour in nearest(path, Path(), (), (), texts, lambda _: True):
+        if sum(map(len, kept.values())) + len(texts[neighbour.name]) <= MOST_CHARS:
+            kept[neighbour.name] = texts[neighbour.name]
+    return Neighbours(kept)
+
+
 async def _complete(
-    engine: LocalEngine, vocabulary: Vocabulary, question: Question, budget: int
+    engine: LocalEngine, vocabulary: Vocabulary, question: Question, budget: int, around: Neighbours | None
 ) -> Completion:
     prefix, suffix = window(vocabulary, question, budget)
     language = LANGUAGES.get(question.path.rpartition(".")[2], "")
@@ -79,7 +102,7 @@ async def _complete(
         parts=Parts(path=question.path, language=language, prefix=prefix, line_suffix="", suffix=suffix),
         max_tokens=MOST_TOKENS[question.kind],
         stop=() if question.kind == "block" else ("\n",),
-        document=DocumentText(question.path, hash(question), question.prefix + question.suffix),
+        document=DocumentText(question.path, hash(question), question.prefix + question.suffix, around),
     )
     text, tokens, logprob = "", 0, 0.0
     async for chunk in engine.infill(request):
@@ -90,9 +113,10 @@ async def _complete(
 
 
 async def _ask_all(
-    name: str, overrides: dict[str, Any], folder: Path, asked: Sequence[Question], budget: int
+    name: str, folder: Path, documents: Sequence[Document], asked: Sequence[Question], budget: int
 ) -> list[Answer]:
-    vocabulary = Vocabulary(tokenizer.load(folder))
+    variant, vocabulary = VARIANTS[name], Vocabulary(tokenizer.load(folder))
+    overrides = variant.engine
     chosen = settings.load(
         {"engine": {"idle_stop_minutes": 1} | overrides, "model": {"completion": str(folder)}}
     )
@@ -100,7 +124,13 @@ async def _ask_all(
         os.environ[f"CODEFACE_ENGINE__{key.upper()}"] = str(value).lower()
     engine = LocalEngine(chosen)
     try:
-        return [judge(name, q, await _complete(engine, vocabulary, q, budget)) for q in asked]
+        answers = []
+        for question in asked:
+            around = beside(documents, question.path) if variant.neighbours else None
+            answers.append(
+                judge(name, question, await _complete(engine, vocabulary, question, budget, around))
+            )
+        return answers
     finally:
         server = await engine.engine()
         await server.client.post("/codeface/stop", {})
@@ -128,11 +158,9 @@ def evaluate(
         None, vocabulary, budget, documents, corpus_ngrams(packing.open_packed(places.packed))
     )
     answers = [answer for question in asked for answer in baselines.baselines(question)]
-    for name, overrides in VARIANTS.items():
-        if variants and name not in variants:
-            continue
+    for name in variants or VARIANTS:
         with own_home():
-            answers += asyncio.run(_ask_all(name, overrides, folder.resolve(), asked, budget))
+            answers += asyncio.run(_ask_all(name, folder.resolve(), documents, asked, budget))
     keep(answers, places, split)
     plain = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     return {
