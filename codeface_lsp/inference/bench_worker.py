@@ -26,6 +26,7 @@ from codeface_lsp.inference.engine import Engine
 from codeface_lsp.inference.threads import settle
 from codeface_lsp.inference.types import Delta, GenerationRequest, Sampling, Usage
 from codeface_lsp.models import loader
+from codeface_lsp.models.aside import aside
 from codeface_lsp.models.types import LoadedModel
 from codeface_lsp.prompting.families import FAMILIES
 from codeface_lsp.settings import EngineSettings
@@ -121,9 +122,13 @@ class Ours:
         return self._ask(self._typed, priority="inline")[0].prefill_s
 
     def decode(self) -> float:
-        """Per token."""
-        usage = self._ask(self._typed, DECODED_TOKENS, priority="inline")[0]
-        return usage.decode_s / (DECODED_TOKENS - 1)
+        """Per token, from when the first one is there."""
+        return self._loop.run_until_complete(self._decoded())
+
+    async def _decoded(self) -> float:
+        request = GenerationRequest(prompt=self._typed, max_tokens=DECODED_TOKENS, priority="inline")
+        times = [time.perf_counter() async for _ in self._engine.generate(self._model, request)]
+        return (times[-1] - times[0]) / (DECODED_TOKENS - 1)
 
     def copying(self) -> float:
         """Per token, of a chat whose answer stands in the text to draft from."""
@@ -239,7 +244,7 @@ class Transformers:
 def main(engine: str, source: str, threads: str) -> None:
     """Answer measurements until standard input ends."""
     transformers.utils.logging.set_verbosity_error()
-    model = load(source)
+    model = asyncio.run(aside(load, source))
     made: Any
     if engine.startswith("codeface"):
         made = Ours(model, int(threads), speculation=engine == "codeface")

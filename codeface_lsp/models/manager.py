@@ -16,6 +16,7 @@ from typing import Literal
 
 from codeface_lsp.errors import InvalidRequest, ModelLoadError
 from codeface_lsp.models import catalogue, hub, memory, placement, plan, registry
+from codeface_lsp.models.aside import aside
 from codeface_lsp.models.catalogue import ModelInfo
 from codeface_lsp.models.downloads import Downloads
 from codeface_lsp.models.loader import load
@@ -150,9 +151,7 @@ class ModelManager:
                 continue
             options = replace(plan.options_of(entry), device=str(target))
             with self._held.awaited(key):
-                fresh = await asyncio.to_thread(
-                    load, Path(model.source), model.role, self.settings.engine, options
-                )
+                fresh = await aside(load, Path(model.source), model.role, self.settings.engine, options)
             self._let_go(key)
             self._held.add(key, entry, fresh)
         await asyncio.to_thread(memory.give_back)
@@ -246,7 +245,7 @@ class ModelManager:
             needed, device = await asyncio.to_thread(plan.estimate, folder, self.settings, options)
             await self._make_room(entry, needed, device)
             self._tell("loading", entry.name, f"Loading {entry.name}.", 0.0)
-            work = asyncio.create_task(asyncio.to_thread(load, folder, role, self.settings.engine, options))
+            work = asyncio.create_task(aside(load, folder, role, self.settings.engine, options))
             before = memory.taken_bytes(device)
             try:
                 while not (await asyncio.wait([work], timeout=_POLL_S))[0]:

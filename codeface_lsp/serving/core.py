@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from codeface_lsp.errors import CodeFaceError, EngineError
+from codeface_lsp.models.aside import aside
 from codeface_lsp.serving.hub import Hub, Status
 from codeface_lsp.serving.metrics import Metrics
 from codeface_lsp.serving.response_cache import open_cache
@@ -105,7 +106,7 @@ class Core(Control):
         """Load what the first key needs, before the first key."""
         try:
             async with self.model(None, "completion") as (engine, loaded):
-                await asyncio.to_thread(engine.prepare, loaded)
+                await aside(engine.prepare, loaded)
                 self.hub.publish(Status("ready", model=loaded.name))
         except CodeFaceError as error:
             self.hub.publish(Status("error", error.message))
