@@ -15,6 +15,7 @@ import psutil
 
 from codeface_lsp.errors import EngineError, InvalidRequest
 from codeface_lsp.inference import batch, threads
+from codeface_lsp.inference.delivery import Delivery
 from codeface_lsp.inference.embedding import embed
 from codeface_lsp.inference.encoder_decoder import EncoderDecoderGeneration
 from codeface_lsp.inference.generation import Control, Generation
@@ -22,6 +23,7 @@ from codeface_lsp.inference.prefix_cache import CacheStats, PrefixCache
 from codeface_lsp.inference.scheduler import Job, Scheduler
 from codeface_lsp.inference.state import ModelState
 from codeface_lsp.inference.types import Delta, GenerationRequest, Priority
+from codeface_lsp.models.aside import aside
 from codeface_lsp.models.types import LoadedModel
 from codeface_lsp.settings import EngineSettings
 
@@ -61,18 +63,20 @@ class Engine:
         if not request.prompt:
             raise InvalidRequest("The prompt has no tokens; send some text.")
         state = await self._state(model)
-        loop, deltas = asyncio.get_running_loop(), asyncio.Queue[Delta | BaseException]()
-
-        def emit(item: Delta | BaseException) -> None:
-            with suppress(RuntimeError):  # the loop is gone, and with it whoever was reading
-                loop.call_soon_threadsafe(deltas.put_nowait, item)
-
-        job = Job(iter(()), request.priority, request.client, request.document, on_error=emit)
-        job.steps = self._sequence(state, request, job, emit)
+        delivery = Delivery(asyncio.get_running_loop(), self._clock)
+        job = Job(
+            iter(()),
+            request.priority,
+            request.client,
+            request.document,
+            on_error=delivery.send,
+            on_pause=delivery.flush,
+        )
+        job.steps = self._sequence(state, request, job, delivery.send)
         self._submit(job)
         try:
             while True:
-                item = await deltas.get()
+                item = await delivery.queue.get()
                 if isinstance(item, BaseException):
                     raise item
                 yield item
@@ -147,7 +151,7 @@ class Engine:
 
     async def _state(self, model: LoadedModel) -> ModelState:
         known = self._states.get(id(model.model))
-        return known if known is not None else await asyncio.to_thread(self.prepare, model)
+        return known if known is not None else await aside(self.prepare, model)
 
     def prepare(self, model: LoadedModel) -> ModelState:
         """Make a model ready, once; blocks, so call it from a thread."""
@@ -207,8 +211,11 @@ class Engine:
     def _run(self) -> None:
         """Advance the most urgent job, for ever."""
         threads.settle(self._settings.threads)
+        last: Job | None = None
         while (job := self._scheduler.next()) is not None:
-            began = self._clock()
+            if last is not None and last is not job:
+                last.on_pause()
+            last, began = job, self._clock()
             try:
                 next(job.steps)
             except StopIteration:

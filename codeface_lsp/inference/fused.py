@@ -7,6 +7,7 @@ linear layers compute in the type of their weights.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -74,6 +75,7 @@ class FusedRunner:
         self._head = project(model.model, ["lm_head"], int8=int8)
         self._cos, self._sin = _rotations(body.rotary_emb, model.context_length + 1)
         self._scale = self._size**-0.5
+        self._nothing = torch.zeros(1)
 
     def new_cache(self) -> SequenceCache:
         """An empty cache."""
@@ -91,7 +93,7 @@ class FusedRunner:
                 rows += self._attention(layer, slab, rows, rotation, mask)
                 self._stop()
                 rows += self._mlp(layer, rows)
-            logits = self._logits(F.rms_norm(rows[-keep:], self._norm.shape, self._norm, self._eps))
+            logits = self._logits(self._normed(rows[-keep:], self._norm))
         cache.advanced(count)
         return logits
 
@@ -105,8 +107,12 @@ class FusedRunner:
         if self.check is not None:
             self.check()
 
-    def _normed(self, rows: torch.Tensor, weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        return F.rms_norm(rows, weight.shape, weight, self._eps).to(dtype)
+    def _normed(self, rows: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        if len(rows) > 1:
+            return F.rms_norm(rows, weight.shape, weight, self._eps)
+        # One row, as in decoding: on a CPU `rms_norm` is seven operations, and each costs more than its arithmetic.
+        power = float(torch.linalg.vector_norm(rows)) ** 2 / rows.shape[-1]
+        return torch.addcmul(self._nothing, rows, weight, value=1 / math.sqrt(power + self._eps))
 
     def _attention(
         self,
@@ -117,8 +123,8 @@ class FusedRunner:
         mask: torch.Tensor | None,
     ) -> torch.Tensor:
         count, heads, groups = len(rows), self._heads, self._kv_heads
-        normed = self._normed(rows, layer.before_attention, layer.qkv.dtype)
-        qkv = layer.qkv(normed).float().view(count, heads + 2 * groups, self._size)
+        normed = self._normed(rows, layer.before_attention)
+        qkv = layer.qkv(normed.to(layer.qkv.dtype)).float().view(count, heads + 2 * groups, self._size)
         rotated = _rotated(qkv[:, : heads + groups], *rotation).transpose(0, 1)
         values = qkv[:, heads + groups :].transpose(0, 1)
         keys, values = slab.update(rotated[None, heads:], values[None])
@@ -139,13 +145,13 @@ class FusedRunner:
 
     def _single(self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         """One query for each head; heads that share keys are rows of one product. Shape (heads, 1, head size)."""
-        grouped = query.reshape(self._kv_heads, -1, self._size) * self._scale
-        weights = torch.softmax(torch.bmm(grouped, keys.transpose(1, 2)), dim=-1)
-        return torch.bmm(weights, values).view(self._heads, 1, self._size)
+        grouped = query.reshape(self._kv_heads, -1, self._size)
+        scores = torch.baddbmm(self._nothing, grouped, keys.transpose(1, 2), beta=0, alpha=self._scale)
+        return torch.bmm(torch.softmax(scores, dim=-1), values).view(self._heads, 1, self._size)
 
     def _mlp(self, layer: _Layer, rows: torch.Tensor) -> torch.Tensor:
-        normed = self._normed(rows, layer.before_mlp, layer.gate_up.dtype)
-        gate, up = layer.gate_up(normed).chunk(2, dim=-1)
+        normed = self._normed(rows, layer.before_mlp)
+        gate, up = layer.gate_up(normed.to(layer.gate_up.dtype)).chunk(2, dim=-1)
         return layer.down(F.silu(gate).mul_(up))
 
 

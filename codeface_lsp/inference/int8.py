@@ -52,7 +52,7 @@ class Int8Weight:
         exact = product.float()
         at = exact.topk(min(best, exact.shape[-1])).indices
         weights = self.packed[at].float() * self.scale[at, None].float()
-        return exact.scatter_(1, at, torch.einsum("rki,ri->rk", weights, rows))
+        return exact.scatter_(1, at, torch.bmm(weights, rows[:, :, None])[:, :, 0])
 
     def part(self, start: int, end: int) -> Int8Weight:
         """Some of the rows, sharing memory."""

@@ -43,15 +43,16 @@ class SlabLayer(CacheLayerMixin):  # type: ignore[misc]
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Append states of shape (1, heads, new, head size); returns views of all states so far."""
-        end = self.length + key_states.shape[-2]
+        new = key_states.shape[-2]
+        end = self.length + new
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         if end > self.keys.shape[-2]:
             self.reserve(max(end, int(self.keys.shape[-2] * GROWTH)))
-        self.keys[:, :, self.length : end].copy_(key_states)
-        self.values[:, :, self.length : end].copy_(value_states)
+        self.keys.narrow(2, self.length, new).copy_(key_states)
+        self.values.narrow(2, self.length, new).copy_(value_states)
         self.length = end
-        return self.keys[:, :, :end], self.values[:, :, :end]
+        return self.keys.narrow(2, 0, end), self.values.narrow(2, 0, end)
 
     def reserve(self, capacity: int) -> None:
         """Move to slabs for at least `capacity` tokens."""

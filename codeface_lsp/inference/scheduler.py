@@ -34,6 +34,8 @@ class Job:
     turn_s: float = 0.0
     """Time since it last took over."""
     on_error: Callable[[BaseException], None] = field(default=lambda error: None)
+    on_pause: Callable[[], None] = field(default=lambda: None)
+    """Called when another job goes on in its place."""
 
     @property
     def rank(self) -> int:

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 
 from codeface_lsp.errors import EngineError, InvalidRequest, QueueFull
 from codeface_lsp.inference.engine import Engine
+from codeface_lsp.inference.scheduler import Job
 from codeface_lsp.inference.types import Delta, GenerationRequest, Sampling
 from codeface_lsp.models.types import LoadedModel
 from codeface_lsp.settings import EngineSettings
@@ -140,6 +142,20 @@ async def test_a_seed_makes_sampling_reproducible(engine: Engine, model: Models)
     first = await run(engine, model("llama"), prompt_of(30), sampling=hot)
     again = await run(engine, model("llama"), prompt_of(30), sampling=hot)
     assert tokens(first) == tokens(again)
+
+
+async def test_a_job_hears_that_another_one_takes_over(engine: Engine) -> None:
+    started, paused = threading.Event(), threading.Event()
+
+    def chat() -> Iterator[None]:
+        while not paused.is_set():
+            started.set()
+            yield
+
+    engine._submit(Job(chat(), "chat", on_pause=paused.set))
+    await until(started.is_set)
+    engine._submit(Job(iter([None]), "inline"))
+    await until(paused.is_set)
 
 
 async def test_closing_the_iterator_stops_the_generation(engine: Engine, model: Models) -> None:
