@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from codeface_lsp.endpoints.local_models import chat_trained
 from codeface_lsp.endpoints.types import Endpoint, ModelCard
 from codeface_lsp.errors import EndpointError, EndpointRejected
 from codeface_lsp.settings import Settings
@@ -26,6 +27,10 @@ _FACTS_ONLY = {
     "en": "Certain facts from the parse tree (no model was asked):",
     "zh": "以下是语法树给出的确定事实（未询问模型）：",
 }
+_PASSAGES_ONLY = {
+    "en": "The passages that match the question's words best (no model was asked):",
+    "zh": "与问题用词最匹配的代码位置（未询问模型）：",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,24 +52,40 @@ class ChatModel:
             raise EndpointRejected(self.notice(), kind="cannot_chat")
 
 
-_PASSAGES_ONLY = {
-    "en": "The passages that match the question's words best (no model was asked):",
-    "zh": "与问题用词最匹配的代码位置（未询问模型）：",
-}
+class Notices:
+    """What stands in for answers in one window, which says of each model only once that it cannot chat."""
 
+    def __init__(self) -> None:
+        self._told: set[str] = set()
 
-def passages_only(human: str = "en") -> str:
-    """The line above passages that stand in for an answer."""
-    return _PASSAGES_ONLY[human]
+    def facts(self, model: ChatModel, human: str, known: str) -> str:
+        """Facts from the parse tree, marked as such."""
+        return self._instead(model, human, _FACTS_ONLY[human], known)
 
+    def passages(self, model: ChatModel, human: str, known: str) -> str:
+        """Passages that were found, marked as such."""
+        return self._instead(model, human, _PASSAGES_ONLY[human], known)
 
-def facts_only(human: str = "en") -> str:
-    """The line above facts that stand in for an answer."""
-    return _FACTS_ONLY[human]
+    def _instead(self, model: ChatModel, human: str, heading: str, known: str) -> str:
+        parts = [heading, known] if known else []
+        if not parts or model.name not in self._told:
+            parts.insert(0, model.notice(human))
+        self._told.add(model.name)
+        return "\n\n".join(parts)
 
 
 async def chat_model(endpoint: Endpoint, settings: Settings) -> ChatModel:
-    """Ask the endpoint about the model in the chat role; one that does not tell is taken to be able to chat."""
+    """What is known about the model in the chat role.
+
+    One on this machine that was not trained to chat is told by its own files, so that no engine starts for it; any
+    other the endpoint is asked about. A model that nobody tells about is taken to be able to chat.
+    """
+    engine = settings.engine
+    if (
+        not (settings.endpoints or engine.mock or engine.command)
+        and chat_trained(settings.model.chat) is False
+    ):
+        return ChatModel(settings.model.chat, False, 0)
     own = next((e for e in settings.endpoints if "chat" in e.roles), None)
     wanted = settings.model.chat if own is None else own.model
     window = own.context_tokens if own is not None else 4096

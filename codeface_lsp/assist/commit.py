@@ -6,6 +6,7 @@ from pathlib import Path
 
 from codeface_lsp.assist import ability, answers, git, target
 from codeface_lsp.assist.explain import chat_request
+from codeface_lsp.endpoints.token_counter import open_counter
 from codeface_lsp.endpoints.types import Endpoint, Message
 from codeface_lsp.errors import CodeFaceError
 from codeface_lsp.prompting import code_blocks, templates
@@ -23,7 +24,7 @@ async def message_for(endpoint: Endpoint, settings: Settings, folder: Path) -> s
     """
     model = await ability.chat_model(endpoint, settings)
     model.require()
-    room = target.Room(model.context_tokens // 2, target.chat_counter(settings))
+    room = target.Room(model.context_tokens // 2, open_counter(settings, "chat"))
     diff, _ = room.cut(await git.staged(folder, IgnoreRules([folder]).reason))
     system = templates.render(
         "system", answer_language=answer_language(settings.chat.language, ""), language=""

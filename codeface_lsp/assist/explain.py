@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from codeface_lsp.assist import ability, answers, facts, target
+from codeface_lsp.endpoints.token_counter import open_counter
 from codeface_lsp.endpoints.types import ChatRequest, Chunk, Endpoint, Message
 from codeface_lsp.prompting import templates
 from codeface_lsp.prompting.languages import answer_language, code_of
@@ -20,11 +21,17 @@ _DEFINITION_TOKENS = 600
 class Explainer:
     """The use case behind `codeface/explain`, the command and the terminal."""
 
-    def __init__(self, endpoint: Endpoint, workspace: Workspace, settings: Settings) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        workspace: Workspace,
+        settings: Settings,
+        notices: ability.Notices | None = None,
+    ) -> None:
         self._endpoint = endpoint
         self._workspace = workspace
         self._settings = settings
-        self._told: set[str] = set()
+        self._notices = notices or ability.Notices()
 
     def use(self, settings: Settings) -> None:
         """Put new settings in force."""
@@ -42,7 +49,9 @@ class Explainer:
         start, end = target.of_selection(self._workspace.tree(snapshot), snapshot, start, end)
         model = await ability.chat_model(self._endpoint, self._settings)
         if not model.can_chat:
-            yield Chunk(self._facts_instead(model, snapshot, start, end, question), finish_reason="stop")
+            human = code_of(self._settings.chat.language, question)
+            known = self._facts(snapshot, start, end, question)
+            yield Chunk(self._notices.facts(model, human, known), finish_reason="stop")
             return
         request, note = self._request(model, snapshot, start, end, question)
         if note:
@@ -56,7 +65,7 @@ class Explainer:
     ) -> tuple[ChatRequest, str]:
         """The request, and a sentence for the user about what had to be left out."""
         chat = self._settings.chat
-        counter = target.chat_counter(self._settings)
+        counter = open_counter(self._settings, "chat")
         room = max(256, model.context_tokens - min(chat.max_new_tokens, model.context_tokens // 2) - 400)
         extra = min(_DEFINITION_TOKENS, room // 4)
         code, omitted = target.Room(room - extra, counter).cut(snapshot.text[start:end])
@@ -96,16 +105,6 @@ class Explainer:
             return ""
         human = code_of(self._settings.chat.language, question)
         return facts.markdown(facts.of_range(tree, start, end), snapshot.language, human)
-
-    def _facts_instead(
-        self, model: ability.ChatModel, snapshot: Snapshot, start: int, end: int, question: str
-    ) -> str:
-        human = code_of(self._settings.chat.language, question)
-        known = self._facts(snapshot, start, end, question)
-        parts = [] if model.name in self._told else [model.notice(human)]
-        self._told.add(model.name)
-        parts += [ability.facts_only(human), known] if known else []
-        return "\n\n".join(parts) or model.notice(human)
 
 
 def chat_request(messages: list[Message], settings: Settings, model: ability.ChatModel) -> ChatRequest:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from codeface_lsp.assist.ability import Notices
 from codeface_lsp.assist.chat import ChatService
 from codeface_lsp.assist.edits import EditJobs
 from codeface_lsp.assist.explain import Explainer
@@ -75,13 +76,14 @@ def build(settings: Settings, roots: Sequence[Path]) -> Services:
     endpoint = open_endpoint(settings)
     workspace = Workspace(roots, settings)
     stats = Statistics(settings)
+    notices = Notices()
     return Services(
         settings=settings,
         endpoint=endpoint,
         workspace=workspace,
         completer=InlineCompleter(endpoint, workspace, settings, stats),
-        explainer=Explainer(endpoint, workspace, settings),
+        explainer=Explainer(endpoint, workspace, settings, notices),
         edits=EditJobs(endpoint, workspace, settings),
-        chat=ChatService(endpoint, workspace, settings),
+        chat=ChatService(endpoint, workspace, settings, notices),
         stats=stats,
     )

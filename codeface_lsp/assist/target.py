@@ -7,14 +7,11 @@ and says so.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 from codeface_lsp.context import languages, scopes
 from codeface_lsp.context.parts import Budget, ExtraContext, Source, TokenCounter
 from codeface_lsp.context.syntax import SyntaxTree
-from codeface_lsp.endpoints.token_counter import EstimatedCounter, ExactCounter, tokenizer_file
 from codeface_lsp.errors import DocumentError
-from codeface_lsp.settings import Settings
 from codeface_lsp.text.snapshot import Snapshot
 from codeface_lsp.workspace.workspace import Workspace
 
@@ -92,18 +89,3 @@ def check_allowed(workspace: Workspace, snapshot: Snapshot) -> None:
     """Raise `DocumentError` if no model may see this document."""
     if reason := workspace.excluded(snapshot.path):
         raise DocumentError(f"CodeFace does not show this file to a model: {reason}.", kind="excluded")
-
-
-def chat_counter(settings: Settings) -> TokenCounter:
-    """Counts as the chat model's tokenizer does where it lies on this machine, else a safe estimate."""
-    return EstimatedCounter() if settings.endpoints else _counter(settings.model.chat)
-
-
-@lru_cache(maxsize=4)
-def _counter(model: str) -> TokenCounter:
-    """Made once: reading the registry and a tokenizer takes tenths of a second."""
-    file = tokenizer_file(model)
-    try:
-        return EstimatedCounter() if file is None else ExactCounter(file)
-    except ValueError:
-        return EstimatedCounter()

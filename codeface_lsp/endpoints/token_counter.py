@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
-import yaml
 from tokenizers import Tokenizer
 
-from codeface_lsp import paths
 from codeface_lsp.context.parts import TokenCounter
+from codeface_lsp.endpoints.local_models import tokenizer_file
 from codeface_lsp.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-_BUNDLED = "bundled:"
 _PIECES = re.compile(r" ?[A-Z]?[a-z]+|[A-Z]+|[0-9]+|[^\S\n]+|\n+|[^\x00-\x7f]+|.", re.DOTALL)
 
 
@@ -59,9 +57,10 @@ def _estimate(piece: str) -> int:
     return 1 + (len(piece.lstrip(" ")) - 1) // 5 if piece[-1].isalpha() else 1 + (len(piece) - 1) // 8
 
 
-def open_counter(settings: Settings) -> TokenCounter:
-    """Counter for the completion model of the settings."""
-    file = None if settings.endpoints else tokenizer_file(settings.model.completion)
+def open_counter(settings: Settings, role: Literal["completion", "chat"] = "completion") -> TokenCounter:
+    """Counter for the model of a role."""
+    model = settings.model.chat if role == "chat" else settings.model.completion
+    file = None if settings.endpoints else tokenizer_file(model)
     return _exact(file) if file is not None else EstimatedCounter()
 
 
@@ -72,37 +71,3 @@ def _exact(file: Path) -> TokenCounter:
     except ValueError as error:
         _log.warning("%s; counting tokens by estimate", error)
         return EstimatedCounter()
-
-
-def tokenizer_file(model: str) -> Path | None:
-    """Return `tokenizer.json` of a model that lies on this machine: a folder, bundled, or in the hub's cache."""
-    source = _registered_source(model)
-    for folder in (Path(source).expanduser(), paths.shipped("bundled") / source, *_snapshots(source)):
-        if (folder / "tokenizer.json").is_file():
-            return folder / "tokenizer.json"
-    return None
-
-
-def _registered_source(model: str) -> str:
-    """Folder or hub id of a registry name; what is not in the registry is one itself."""
-    for file in (paths.config_file().with_name("models.yaml"), paths.shipped("config") / "models.yaml"):
-        try:
-            registry = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError):
-            continue
-        entry = (registry.get("models") or {}).get(model) if isinstance(registry, dict) else None
-        if isinstance(entry, dict) and entry.get("model_name"):
-            return str(entry["model_name"]).removeprefix(_BUNDLED)
-    return model
-
-
-def _snapshots(hub_id: str) -> list[Path]:
-    """Snapshots of a hub id in the hub's cache, newest first."""
-    if hub_id.count("/") != 1:
-        return []
-    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
-    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
-    folder = cache / ("models--" + hub_id.replace("/", "--")) / "snapshots"
-    if not folder.is_dir():
-        return []
-    return sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)

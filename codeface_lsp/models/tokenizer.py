@@ -21,6 +21,7 @@ from typing import Any, Literal
 from tokenizers import Tokenizer
 
 from codeface_lsp.errors import ModelLoadError
+from codeface_lsp.prompting.chat import template_in
 from codeface_lsp.prompting.families import FAMILIES
 from codeface_lsp.prompting.fim import special_spellings
 
@@ -168,7 +169,7 @@ def from_folder(
             spec,
             eos_ids=frozenset(eos_ids) | ({eos} if eos is not None else set()),
             bos_id=bos if bos is not None else bos_id,
-            chat_template=_chat_template(folder, config),
+            chat_template=template_in(folder),
         )
     except (KeyError, ValueError, TypeError) as error:
         raise _broken(file) from error
@@ -265,17 +266,6 @@ def _byte_level_alphabet() -> dict[str, int]:
     alphabet = {chr(byte): byte for byte in printable}
     rest = [byte for byte in range(256) if byte not in set(printable)]
     return alphabet | {chr(256 + offset): byte for offset, byte in enumerate(rest)}
-
-
-def _chat_template(folder: Path, config: dict[str, Any]) -> str | None:
-    file = folder / "chat_template.jinja"
-    if file.is_file():
-        return file.read_text(encoding="utf-8")
-    template = config.get("chat_template")
-    if isinstance(template, list):
-        named = {str(t.get("name")): t.get("template") for t in template if isinstance(t, dict)}
-        template = named.get("default")
-    return template if isinstance(template, str) else None
 
 
 def _convert(folder: Path) -> dict[str, Any]:

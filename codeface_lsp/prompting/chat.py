@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Protocol
 
 from jinja2 import Template, TemplateError, nodes
@@ -126,6 +127,22 @@ def render(
     if family.needs_bos and bos and not text.startswith(bos):
         text = bos + text
     return ChatPrompt(text, stand_ins, _stops("", row, eos), family.chat_format)
+
+
+def template_in(folder: Path) -> str | None:
+    """The chat template that a checkpoint's tokenizer brings, None if it has none."""
+    file = folder / "chat_template.jinja"
+    if file.is_file():
+        return file.read_text(encoding="utf-8")
+    try:
+        config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    template = config.get("chat_template") if isinstance(config, dict) else None
+    if isinstance(template, list):
+        named = {str(t.get("name")): t.get("template") for t in template if isinstance(t, dict)}
+        template = named.get("default")
+    return template if isinstance(template, str) else None
 
 
 def _format(turns: Sequence[dict[str, str]], row: ChatFormat, bos: str, eos: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.scripted_chat import ScriptedModel, scripted_server
 from tests.http_servers import eventually
-from tests.lsp_client import LspClient, ServerError
+from tests.lsp_client import LspClient, ServerError, language_server
 
 CODE = "def area(r):\n    return 3.14 * r * r\n\n\ndef main():\n    print(area(2))\n"
 
@@ -153,3 +153,25 @@ async def test_the_first_token_is_passed_on_at_once(codeface_home: Path, tmp_pat
     delay, echo = sorted(delays)[20], sorted(echoes)[20]
     print(f"token to client: median {delay * 1000:.1f} ms; empty request: median {echo * 1000:.1f} ms")
     assert delay < max(0.010, 5 * echo)
+
+
+async def test_the_bundled_model_is_known_not_to_chat_before_any_engine_runs(
+    codeface_home: Path, tmp_path: Path
+) -> None:
+    """Its files tell: the sentence comes at once, once, and no engine is started for it."""
+    async with language_server(codeface_home, environ={"CODEFACE_ENGINE__AUTOSTART": "false"}) as client:
+        await client.initialize(tmp_path)
+        uri = (tmp_path / "a.py").as_uri()
+        client.open(uri, CODE)
+        about = {"textDocument": {"uri": uri}, "range": span(0, 2)}
+        explained = (await client.request("codeface/explain", about))["markdown"]
+        assert "`codeface models default" in explained and "def area(r):" in explained
+        told = await client.request("codeface/chat", {"message": "what is this?", **about})
+        assert "codeface models" not in told["reply"] and "def area(r):" in told["reply"]
+        arguments = [{"uri": uri, "range": span(0, 2)}]
+        await client.request(
+            "workspace/executeCommand", {"command": "codeface.simplify", "arguments": arguments}
+        )
+        (shown,) = await client.until(lambda: client.notifications["window/showMessage"])
+        assert "was trained to complete code, not to chat" in shown["message"]
+        assert not list((codeface_home / "run").glob("engine-*"))

@@ -12,6 +12,7 @@ from codeface_lsp.assist.chat.conversation import Conversation, ConversationStor
 from codeface_lsp.assist.chat.place import Place
 from codeface_lsp.assist.chat.prompts import Prompt
 from codeface_lsp.assist.explain import chat_request
+from codeface_lsp.endpoints.token_counter import open_counter
 from codeface_lsp.endpoints.types import Chunk, Endpoint, Timings
 from codeface_lsp.errors import CodeFaceError
 from codeface_lsp.prompting import code_blocks, templates
@@ -44,11 +45,17 @@ Event = Chunk | Reply
 class ChatService:
     """The use case behind `codeface/chat`, the chat document and `codeface chat`."""
 
-    def __init__(self, endpoint: Endpoint, workspace: Workspace, settings: Settings) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        workspace: Workspace,
+        settings: Settings,
+        notices: ability.Notices | None = None,
+    ) -> None:
         self._endpoint = endpoint
         self._workspace = workspace
         self._settings = settings
-        self._told: set[str] = set()
+        self._notices = notices or ability.Notices()
         self.store = ConversationStore(workspace.roots)
         self.places: dict[str, Place] = {}
         """What each chat document is about, by the chat document's URI."""
@@ -127,7 +134,7 @@ class ChatService:
                 yield event
             return
         model = await ability.chat_model(self._endpoint, self._settings)
-        counter = target.chat_counter(self._settings)
+        counter = open_counter(self._settings, "chat")
         room = target.Room(max(256, model.context_tokens // 2 - _AROUND_TOKENS), counter)
         if known is None and command is not None:
             embeds = search.embedder(self._endpoint, self._settings)
@@ -185,15 +192,14 @@ class ChatService:
     def _instead(self, model: ability.ChatModel, message: str, prompt: Prompt, place: Place | None) -> str:
         """For a model that cannot chat: that it cannot, once, and what is known for certain."""
         human = code_of(self._settings.chat.language, message)
-        parts = [] if model.name in self._told else [model.notice(human)]
-        self._told.add(model.name)
         if prompt.passages:
-            found = [f"- `{p.path}:{p.first_line}-{p.last_line}`" for p in prompt.passages]
-            parts += [ability.passages_only(human), "\n".join(found)]
-        elif place is not None and (tree := self._workspace.tree(place.snapshot)) is not None:
-            known = facts.of_range(tree, place.start, place.end)
-            parts += [ability.facts_only(human), facts.markdown(known, place.snapshot.language, human)]
-        return "\n\n".join(parts) or model.notice(human)
+            found = "\n".join(f"- `{p.path}:{p.first_line}-{p.last_line}`" for p in prompt.passages)
+            return self._notices.passages(model, human, found)
+        known = ""
+        if place is not None and (tree := self._workspace.tree(place.snapshot)) is not None:
+            about = facts.of_range(tree, place.start, place.end)
+            known = facts.markdown(about, place.snapshot.language, human)
+        return self._notices.facts(model, human, known)
 
     async def _about(self, name: str, conversation: Conversation, keep: bool) -> AsyncGenerator[Event]:
         """`/clear` and `/model`: no model is asked, and neither becomes a part of the conversation."""

@@ -22,12 +22,12 @@ def matched(tree: SyntaxTree | None, snapshot: Snapshot, code: str, start: int, 
     text, language = snapshot.text, snapshot.language
     wanted, rest = imports.split(code, "", language)
     changes = _over_same_names(tree, snapshot, rest) or _over_selection(text, rest, start, end)
-    if (added := imports.insertion(text, wanted, language)) is not None:
-        changes.append(added)
+    after = text_edits.apply(text, changes)
+    if (added := imports.insertion(after, wanted, language)) is not None:
+        after = text_edits.apply(after, [added])
     try:
-        after = text_edits.apply(text, changes)
         vetting.check_syntax(text, after, rest, language)
-    except (Problem, ValueError) as problem:
+    except Problem as problem:
         raise EditRefused(f"The block was not applied, because the file {problem}.") from problem
     edits = tuple(minimal_edits(text, after))
     if not edits:

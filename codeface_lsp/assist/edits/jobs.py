@@ -17,6 +17,7 @@ from codeface_lsp.assist.edits.tasks import TITLES, EditRequest, variables
 from codeface_lsp.assist.edits.test_files import TestFile
 from codeface_lsp.assist.edits.tracking import Follower, TrackedRange
 from codeface_lsp.context.parts import TokenCounter
+from codeface_lsp.endpoints.token_counter import open_counter
 from codeface_lsp.endpoints.types import ChatRequest, Endpoint, Message
 from codeface_lsp.errors import DocumentError, EditRefused
 from codeface_lsp.prompting import templates
@@ -81,7 +82,7 @@ class EditJobs:
         target.check_allowed(self._workspace, snapshot)
         model = await ability.chat_model(self._endpoint, self._settings)
         model.require()
-        counter = target.chat_counter(self._settings)
+        counter = open_counter(self._settings, "chat")
         budget = max(128, model.context_tokens // 3)
         place = region.around(snapshot, self._workspace.tree(snapshot), *_span(request), budget, counter)
         if not snapshot.text[place.start : place.end].strip():
@@ -138,13 +139,9 @@ class EditJobs:
             vetting.check_only_documented(old, found.code, language)
         elif request.task in ("fix", "fix_all"):
             vetting.check_small(old, found.code)
-        changes = [TextEdit(tracked.start, tracked.end, found.code)]
-        if (added := imports.insertion(now.text, list(found.imports), language)) is not None:
-            if tracked.start <= added.start < tracked.end:
-                changes = [TextEdit(tracked.start, tracked.end, added.text + found.code)]
-            else:
-                changes.append(added)
-        after = text_edits.apply(now.text, changes)
+        after = text_edits.apply(now.text, [TextEdit(tracked.start, tracked.end, found.code)])
+        if (added := imports.insertion(after, list(found.imports), language)) is not None:
+            after = text_edits.apply(after, [added])
         vetting.check_syntax(now.text, after, found.code, language)
         return Proposal(TITLES[request.task], now, tuple(minimal_edits(now.text, after)))
 

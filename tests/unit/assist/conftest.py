@@ -14,7 +14,7 @@ EXTENSIONS = {"python": "py", "javascript": "js", "go": "go"}
 
 @pytest.fixture
 def settings() -> Settings:
-    return load({"context": {"index": False}, "stats": {"enabled": False}})
+    return load({"model": {"chat": "scripted"}, "context": {"index": False}, "stats": {"enabled": False}})
 
 
 @pytest.fixture

@@ -123,8 +123,19 @@ async def test_secrets_never_leave(workspace: Workspace, settings: Settings) -> 
     assert secret not in shown(endpoint)
 
 
+class NoEngine(ScriptedEndpoint):
+    """Nothing runs yet, and nothing is to be started."""
+
+    async def models(self) -> list[ModelCard]:
+        raise AssertionError("an engine was started to learn what the model's own files tell")
+
+    async def count_tokens(self, text: str) -> int:
+        return len(await self.models())
+
+
 async def test_a_model_that_cannot_chat_gives_certain_facts_and_says_so_once(workspace: Workspace) -> None:
-    endpoint = ScriptedEndpoint("junk", card=ModelCard("codeface-tiny", context_tokens=2048, chat=False))
+    """The bundled model's files tell at once; no engine is needed."""
+    endpoint = NoEngine("junk")
     explainer = Explainer(endpoint, workspace, load({"context": {"index": False}}))
     first = await explanation(explainer, INSIDE, INSIDE)
     assert "codeface models download" in first and "no model was asked" in first
@@ -139,7 +150,7 @@ class ColdEndpoint(ScriptedEndpoint):
     """An engine that knows whether its model can chat only once the model is loaded."""
 
     async def models(self) -> list[ModelCard]:
-        return [self.card if self.loaded else ModelCard("codeface-tiny")]
+        return [self.card if self.loaded else ModelCard("scripted")]
 
     loaded = False
 
@@ -151,6 +162,6 @@ class ColdEndpoint(ScriptedEndpoint):
 async def test_a_cold_engines_model_is_loaded_before_it_is_believed(
     workspace: Workspace, settings: Settings
 ) -> None:
-    endpoint = ColdEndpoint("junk", card=ModelCard("codeface-tiny", context_tokens=2048, chat=False))
+    endpoint = ColdEndpoint("junk", card=ModelCard("scripted", context_tokens=2048, chat=False))
     answer = await explanation(Explainer(endpoint, workspace, settings), INSIDE, INSIDE)
     assert "no model was asked" in answer and endpoint.requests == []

@@ -10,7 +10,8 @@ from tokenizers import Tokenizer
 
 from codeface_lsp import paths
 from codeface_lsp.endpoints import token_counter
-from codeface_lsp.endpoints.token_counter import EstimatedCounter, ExactCounter, open_counter, tokenizer_file
+from codeface_lsp.endpoints.local_models import tokenizer_file
+from codeface_lsp.endpoints.token_counter import EstimatedCounter, ExactCounter, open_counter
 from codeface_lsp.settings import EndpointSettings, ModelSettings, Settings
 
 CODE = Path(token_counter.__file__).read_text(encoding="utf-8")

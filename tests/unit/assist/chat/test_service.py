@@ -159,11 +159,11 @@ async def test_clear_forgets_the_turns_and_the_conversation_goes_on(
 async def test_model_says_which_models_there_are_and_which_one_answers(
     workspace: Workspace, settings: Settings
 ) -> None:
-    card = ModelCard("codeface-tiny", context_tokens=2048, chat=False)
+    card = ModelCard("scripted", context_tokens=2048, chat=False)
     endpoint = ScriptedEndpoint("a", card=card)
     chat = ChatService(endpoint, workspace, settings)
     told = await reply(chat.send("/model"))
-    assert "- `codeface-tiny` (answers here, cannot chat)" in told.text
+    assert "- `scripted` (answers here, cannot chat)" in told.text
     assert endpoint.requests == [] and chat.store.list() == []
     assert (await reply(chat.send("/model", conversation_id=told.conversation_id))).text == told.text
 
@@ -214,7 +214,7 @@ async def test_a_model_that_cannot_chat_says_so_once_and_lists_what_it_found(
 ) -> None:
     workspace, place = indexed, Place(document(CODE, root=indexed.roots[0]), 0, 0)
     (workspace.roots[0] / "shapes.py").write_text(CODE)
-    endpoint = ScriptedEndpoint("junk", card=ModelCard("codeface-tiny", context_tokens=2048, chat=False))
+    endpoint = ScriptedEndpoint("junk", card=ModelCard("scripted", context_tokens=2048, chat=False))
     chat = ChatService(endpoint, workspace, settings)
     first = await reply(chat.answer("/search area", Conversation(""), None, keep=False))
     assert "models download" in first.text and "`shapes.py:1-2`" in first.text

@@ -13,7 +13,7 @@ import pytest
 
 from codeface_lsp.assist.edits import EditJobs, EditRequest, Problemed
 from codeface_lsp.context import syntax
-from codeface_lsp.endpoints.types import ChatRequest
+from codeface_lsp.endpoints.types import ChatRequest, ModelCard
 from codeface_lsp.errors import EditRefused
 from codeface_lsp.prompting import code_blocks
 from codeface_lsp.settings import Settings
@@ -53,9 +53,11 @@ def test_there_are_enough_breakages_of_every_kind() -> None:
 
 
 async def test_every_right_answer_is_applied_exactly(workspace: Workspace, settings: Settings) -> None:
+    """With a model that sees large functions whole, and one that sees only a window of them."""
     wrong = []
-    for breakage in BREAKAGES:
-        endpoint = ScriptedEndpoint(breakage.answer)
+    for number, breakage in enumerate(BREAKAGES):
+        card = ModelCard("scripted", context_tokens=(8192, 2048)[number % 2], chat=True)
+        endpoint = ScriptedEndpoint(breakage.answer, card=card)
         try:
             exact = await repaired(breakage, endpoint, workspace, settings) == breakage.original
         except EditRefused as refusal:

@@ -204,7 +204,7 @@ async def test_tests_go_to_the_projects_test_file(
 
 
 async def test_a_model_that_cannot_chat_edits_nothing(workspace: Workspace, settings: Settings) -> None:
-    endpoint = ScriptedEndpoint("junk", card=ModelCard("codeface-tiny", chat=False))
+    endpoint = ScriptedEndpoint("junk", card=ModelCard("scripted", chat=False))
     with pytest.raises(CodeFaceError, match="codeface models download"):
         await EditJobs(endpoint, workspace, settings).propose(
             EditRequest("simplify", document(CODE), AREA, AREA)
@@ -213,7 +213,13 @@ async def test_a_model_that_cannot_chat_edits_nothing(workspace: Workspace, sett
 
 
 async def test_the_projects_formatter_runs_over_an_edit(workspace: Workspace) -> None:
-    chosen = load({"context": {"index": False}, "chat": {"formatter": ["sed", "s/  *$//"]}})
+    chosen = load(
+        {
+            "model": {"chat": "scripted"},
+            "context": {"index": False},
+            "chat": {"formatter": ["sed", "s/  *$//"]},
+        }
+    )
     endpoint = ScriptedEndpoint(fence("def area(r):   \n    return 3 * r * r   "))
     request = EditRequest("simplify", document(CODE), AREA, AREA)
     proposal = await EditJobs(endpoint, workspace, chosen).propose(request)
