@@ -54,9 +54,14 @@ QUERIES: dict[str, str] = {
 (function_definition name: (identifier) @name) @function
 (class_definition name: (identifier) @name) @class
 (module (assignment left: (identifier) @name) @variable)
+(module (assignment left: (pattern_list (identifier) @name)) @variable)
+(module (assignment right: (assignment left: (identifier) @name)) @variable)
+(module (assignment right: (assignment right: (assignment left: (identifier) @name))) @variable)
 (module (type_alias_statement left: (type (identifier) @name)) @type)
 (module (if_statement consequence: (block (assignment left: (identifier) @name) @variable)))
+(module (if_statement alternative: (else_clause body: (block (assignment left: (identifier) @name) @variable))))
 (module (try_statement body: (block (assignment left: (identifier) @name) @variable)))
+(module (try_statement (except_clause (block (assignment left: (identifier) @name) @variable))))
 """,
     "javascript": _JS + "(class_declaration name: (identifier) @name) @class",
     "typescript": _JS + _TS,

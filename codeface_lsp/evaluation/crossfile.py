@@ -47,6 +47,8 @@ class _Module:
     methods: set[str] = field(default_factory=set)
     imports: dict[str, tuple[str, str | None]] = field(default_factory=dict)
     """Local name -> (path of a module of this tree, name in it or None for the module itself)."""
+    foreign: set[str] = field(default_factory=set)
+    """Local names of what is imported from elsewhere: `json` in `json.loads` is no object with a method of ours."""
 
 
 class Tree:
@@ -96,6 +98,8 @@ class Tree:
                     target = self._file(alias.name.split("."), module.path, 0)
                     if target and (alias.asname or "." not in alias.name):
                         module.imports[alias.asname or alias.name] = (target, None)
+                    elif not target:
+                        module.foreign.add(alias.asname or alias.name.partition(".")[0])
             elif isinstance(node, ast.ImportFrom):
                 parts = (node.module or "").split(".") if node.module else []
                 source = self._file(parts, module.path, node.level)
@@ -108,6 +112,8 @@ class Tree:
                         module.imports[local] = (inner, None)
                     elif source:
                         module.imports[local] = (source, alias.name)
+                    else:
+                        module.foreign.add(local)
 
     def _file(self, parts: list[str], importer: str, level: int) -> str | None:
         if level:
@@ -167,6 +173,7 @@ class Tree:
                 return None if definer is None else self._use("module", module, node, node.attr, definer)
         if (
             not called
+            or (isinstance(node.value, ast.Name) and node.value.id in module.foreign)
             or self._method_count[node.attr] == 0
             or node.attr in module.methods
             or node.attr in _NOT_OURS

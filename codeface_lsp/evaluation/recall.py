@@ -62,7 +62,9 @@ def snapshot_of(root: Path, use: Use, text: str, at: At) -> tuple[Snapshot, int]
 def holds(parts: Parts, use: Use) -> bool:
     """Whether the prompt has the definition of a use, from the file that defines it."""
     name = re.escape(use.name)
-    pattern = re.compile(rf"^\s*(?:async\s+)?(?:def|class)\s+{name}\b|^\s*{name}\s*[:=]", re.MULTILINE)
+    pattern = re.compile(
+        rf"^\s*(?:async\s+)?(?:def|class)\s+{name}\b|^\s*(?:\w+\s*=\s*)*{name}\s*[:=]", re.MULTILINE
+    )
     return any(chunk.filename == use.definer and pattern.search(chunk.text) for chunk in parts.extra)
 
 

@@ -13,7 +13,9 @@ from codeface_lsp.context.imports import Import, imports
 from codeface_lsp.context.syntax import SyntaxTree
 from codeface_lsp.context.tags import definitions
 from codeface_lsp.text.diff import changed_span
+from codeface_lsp.workspace.exports import Exports, is_package
 from codeface_lsp.workspace.modules import javascript_files, python_files
+from codeface_lsp.workspace.sources import Sources
 from codeface_lsp.workspace.store import Reader, Symbol
 
 NAME = re.compile(r"(?<![\w.])([A-Za-z_]\w{2,})")
@@ -60,13 +62,26 @@ class Method:
 class Facts:
     """What one file (its `path` relative to the root) imports and uses, resolved with the index."""
 
-    def __init__(self, reader: Reader, root_name: str, path: str, tree: SyntaxTree | None, text: str) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        sources: Sources,
+        root_name: str,
+        path: str,
+        tree: SyntaxTree | None,
+        text: str,
+    ) -> None:
         self.reader = reader
+        self.sources = sources
         self.path = path
         self.text = text
         self._root = root_name
         scanned = text[:_MOST_CHARS]
         self.imports: tuple[Import, ...] = () if tree is None else tuple(imports(tree))
+        self.exports = Exports(reader, sources, root_name)
+        self._names = Counter(NAME.findall(scanned))
+        self._importing = Counter(item.local for item in self.imports)
+        self._exported: dict[str, list[Symbol]] = {}
         self.own = frozenset() if tree is None else frozenset(d.name for d in definitions(tree))
         self._modules = self._files_of_modules()
         self.imported = self._resolve_imported()
@@ -91,6 +106,35 @@ class Facts:
         return not _IMPORTING.search(text, first, new_end) and not _IMPORTING.search(
             self.text, first, old_end
         )
+
+    def unused(self, text: str) -> set[str]:
+        """Imported names that stand nowhere but in the imports; `text` is what these facts still hold for."""
+        names = self._names
+        if (span := changed_span(self.text, text)) is not None:
+            names = names.copy()
+            names.subtract(NAME.findall(self.text, *_whole_words(self.text, span[0], span[1])))
+            names.update(NAME.findall(text, *_whole_words(text, span[0], span[2])))
+        return {name for name, count in self._importing.items() if len(name) > 2 and names[name] <= count}
+
+    def exported(self, alias: str) -> list[Symbol]:
+        """What a module of the workspace defines at its top level, or its package passes on; public names first."""
+        known = self._exported.get(alias)
+        if known is None:
+            files = self.aliases[alias]
+            found = [s for s in self.reader.in_files(files, 2000) if not s.parent_kind and s.kind != "module"]
+            for path in files:
+                if is_package(path):
+                    found += self._passed_on(path)
+            found.sort(key=lambda symbol: symbol.name.startswith("_"))
+            known = self._exported[alias] = list({symbol.id: symbol for symbol in found}.values())
+        return known
+
+    def _passed_on(self, path: str) -> list[Symbol]:
+        """Definitions that a package's `__init__` imports for others to use."""
+        names = [item.name for item in self.exports.imports_of(path) if item.name]
+        groups = by_name(self.reader.named(names[:_MOST_NAMES], 4000))
+        found = [self._resolve(group, [path]) for group in groups.values()]
+        return [symbol for symbol in found if symbol is not None]
 
     def _files_of_modules(self) -> dict[str, list[str]]:
         """Files of each imported module, and of `module.name` for names that may be modules themselves."""
@@ -176,9 +220,20 @@ class Facts:
         for path in files:
             package = path.rpartition("/")[0]
             inside = [s for s in top if s.path.startswith(package + "/" if package else "")]
-            if inside and path.endswith(("__init__.py", "index.ts", "index.js")):
+            if len(inside) > 1 and (found := self.exports.definer(path, inside)):
+                return found
+            if inside and is_package(path):
                 return min(inside, key=lambda s: (s.kind == "variable", s.path.count("/"), len(s.path)))
         return top[0] if len(top) == 1 else None
+
+
+def _whole_words(text: str, start: int, end: int) -> tuple[int, int]:
+    """The range grown so that it cuts no word."""
+    while start > 0 and (text[start - 1].isalnum() or text[start - 1] in "_."):
+        start -= 1
+    while end < len(text) and (text[end].isalnum() or text[end] == "_"):
+        end += 1
+    return start, end
 
 
 def _joined(item: Import) -> str:

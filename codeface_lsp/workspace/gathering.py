@@ -15,6 +15,7 @@ from codeface_lsp.context.parts import ExtraContext, Source
 from codeface_lsp.settings import ContextSettings
 from codeface_lsp.workspace.client import IndexClient
 from codeface_lsp.workspace.facts import Facts
+from codeface_lsp.workspace.finder import Finder
 from codeface_lsp.workspace.ignore import IgnoreRules
 from codeface_lsp.workspace.pieces import HEADER_TOKENS, definition_chunks
 from codeface_lsp.workspace.recent import RecentEdits
@@ -23,7 +24,7 @@ from codeface_lsp.workspace.selected import selected_chunk
 from codeface_lsp.workspace.similar import OpenFiles
 from codeface_lsp.workspace.sources import Sources
 from codeface_lsp.workspace.store import Reader
-from codeface_lsp.workspace.wanted import Finder, Wanted
+from codeface_lsp.workspace.wanted import Wanted
 
 _MOST_FACTS = 32
 _LEAST_LINES = 3
@@ -96,7 +97,7 @@ class Gatherer:
         text = sight.snapshot.text
         facts = self._facts.get(path)
         if facts is None or not facts.still_hold(reader, text):
-            facts = self._facts[path] = Facts(reader, self.root.name, path, sight.tree, text)
+            facts = self._facts[path] = Facts(reader, self.sources, self.root.name, path, sight.tree, text)
             if len(self._facts) > _MOST_FACTS:
                 del self._facts[next(iter(self._facts))]
         return facts

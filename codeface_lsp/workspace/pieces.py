@@ -15,6 +15,7 @@ _MAX_SIGNATURE = 400
 _MAX_DOC = 160
 _SMALL_BODY = 4
 _MAX_VALUE = 40
+_MOST_ARGUMENTS = 4
 _LONG_SIGNATURE = 160
 """A longer signature is shown in full only if there is budget left, even of a name in sight."""
 _CLASS = re.compile(r"\s*class\s+\w+(?=\s*[(:])")
@@ -93,6 +94,8 @@ def _piece(want: Wanted, sources: Sources) -> _Piece | None:
     forms = [signature]
     if not want.in_sight or len(signature) > _LONG_SIGNATURE:
         forms.insert(0, compact(signature, symbol.kind))
+    if want.brief:
+        forms.insert(0, name_alone(signature, symbol))
     doc = _first_doc_line(lines, symbol)
     if doc:
         forms.append(f"{signature}\n{_INDENT.match(signature)[0]}    {doc}")  # type: ignore[index]
@@ -102,7 +105,7 @@ def _piece(want: Wanted, sources: Sources) -> _Piece | None:
 
 
 def compact(signature: str, kind: str) -> str:
-    """A Python signature without decorators, annotations and defaults; an assignment without most of its value."""
+    """A Python signature without decorators, annotations, defaults, most of many arguments; an assignment's start."""
     line = signature.rpartition("\n")[2]
     if kind == "class" and (named := _CLASS.match(line)):
         return f"{named[0]}:"
@@ -112,7 +115,18 @@ def compact(signature: str, kind: str) -> str:
     if found is None:
         return line
     names = [re.split(r"[:=]", part, maxsplit=1)[0].strip() for part in _arguments(found[2])]
-    return f"{found[1]}({', '.join(name for name in names if name)}):"
+    names = [name for name in names if name]
+    shown = names if len(names) <= _MOST_ARGUMENTS else [*names[: _MOST_ARGUMENTS - 1], "..."]
+    return f"{found[1]}({', '.join(shown)}):"
+
+
+def name_alone(signature: str, symbol: Symbol) -> str:
+    """A Python definition as hardly more than its name; elsewhere the last line of its signature."""
+    line = signature.rpartition("\n")[2]
+    if symbol.kind == "function":
+        found = _DEF.match(line)
+        return f"{found[1]}(...)" if found else line
+    return f"{symbol.name} = ..." if symbol.kind == "variable" else compact(signature, symbol.kind)
 
 
 def _arguments(text: str) -> list[str]:
@@ -161,13 +175,21 @@ def _joined(head: Sequence[str]) -> str:
     """Decorators and comments on lines of their own, a signature of several lines on one."""
     kept: list[str] = []
     signature: list[str] = []
+    open_brackets = 0
     for line in head:
-        if not signature and line.lstrip().startswith(("@", "#[", "///", "//")):
-            kept.append(line.rstrip())
+        if open_brackets > 0:  # the arguments of a decorator go on
+            open_brackets += _opened(line)
+        elif not signature and line.lstrip().startswith(("@", "#[", "///", "//")):
+            open_brackets = _opened(line) if line.lstrip().startswith("@") else 0
+            kept.append(f"{line.partition('(')[0]}(...)" if open_brackets > 0 else line.rstrip())
         elif line.strip():
             signature.append(line.rstrip() if not signature else line.strip())
     joined = re.sub(r",\s*([)\]])", r"\1", re.sub(r"([(\[])\s+", r"\1", " ".join(signature)))
     return "\n".join([*kept, joined])
+
+
+def _opened(line: str) -> int:
+    return sum(line.count(sign) for sign in "([{") - sum(line.count(sign) for sign in ")]}")
 
 
 def _first_doc_line(lines: Sequence[str], symbol: Symbol) -> str:

@@ -8,10 +8,11 @@ from dataclasses import replace
 from codeface_lsp.context.builder import Sight
 from codeface_lsp.context.parts import ExtraContext, Source
 from codeface_lsp.workspace.facts import Facts
+from codeface_lsp.workspace.finder import Finder
 from codeface_lsp.workspace.pieces import definition_chunks
 from codeface_lsp.workspace.sources import Sources
 from codeface_lsp.workspace.store import Symbol
-from codeface_lsp.workspace.wanted import Finder, Wanted
+from codeface_lsp.workspace.wanted import Wanted
 
 _NAME = re.compile(r"\W*((?:\w+(?:\.|::))*)(\w+)")
 

@@ -18,7 +18,7 @@ from typing import Any
 from codeface_lsp import paths
 from codeface_lsp.context.tags import KINDS, Definition
 
-VERSION = 3
+VERSION = 4
 _BUSY_MS = 5_000
 _CACHE_KB = 16_000
 _BITS = 16
@@ -237,6 +237,21 @@ class Reader:
                 f"{_SELECT} symbols.id >= ? AND symbols.id < ? ORDER BY symbols.id LIMIT ?", span
             )
             found += [_symbol(row) for row in rows]
+        return found
+
+    def methods_of(self, classes: Sequence[tuple[str, str]]) -> list[Symbol]:
+        """Methods of classes, each given by its file and its name, in the order of their lines."""
+        by_file: dict[str, list[str]] = {}
+        for path, name in classes:
+            by_file.setdefault(path, []).append(name)
+        function, found = KINDS.index("function"), []
+        for file, path in self._select("SELECT id, path FROM files WHERE path IN ", list(by_file)):
+            found += self._symbols(
+                f"symbols.id >= {file << _BITS} AND symbols.id < {(file + 1) << _BITS} AND kind = {function}"
+                " AND parent IN ",
+                by_file[path],
+                " ORDER BY symbols.id",
+            )
         return found
 
     def single_methods(self, names: Sequence[str]) -> list[Symbol]:

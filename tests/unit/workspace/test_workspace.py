@@ -269,3 +269,65 @@ async def test_a_file_that_crashed_the_index_is_served_without_a_tree(root: Path
     assert workspace.build(snapshot, 40, BUDGET, COUNTER).prefix
     assert any("shop/cart.py" in notice for notice in workspace.notices)
     await workspace.aclose()
+
+
+WIDE = {
+    "kit/__init__.py": "from .parts import Wheel, make_axle\nfrom .parts import *\n",
+    "kit/parts.py": "class Base:\n    def inherited_turn(self, angle):\n        return angle\n\n\n"
+    "class Wheel(Base):\n"
+    + "".join(f"    def step_{n}(self, a, b, c, d, e):\n        return a\n\n" for n in range(40))
+    + "    def last_of_many(self):\n        pass\n\n\n"
+    "def make_axle(length):\n    return length\n\n\nspare = backup = Wheel()\nleft, right = 1, 2\n",
+    "other/parts.py": "class Wheel:\n    def wrong(self):\n        pass\n\n\nclass Wheel2:\n    pass\n",
+    "kit/decorated.py": "def tag(**given):\n    return lambda f: f\n\n\n@tag(\n    name='x',\n    other='y',\n)\n"
+    "def decorated_with_much(first, second):\n    return first\n",
+}
+
+
+@pytest.fixture
+async def wide(tmp_path: Path) -> AsyncIterator[Workspace]:
+    root = tmp_path / "wide"
+    for name, text in WIDE.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    made = Workspace([root], Settings())
+    await asyncio.wait_for(made.start(), 60)
+    yield made
+    await made.aclose()
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "line"),
+    [
+        ("from kit.parts import Wheel\nw = Wheel()\nw.‸\n", "kit/parts.py", "def last_of_many("),
+        ("from kit.parts import Wheel\nw = Wheel()\nw.‸\n", "kit/parts.py", "def inherited_turn("),
+        ("from kit.parts import backup\nbackup.‸\n", "kit/parts.py", "def inherited_turn("),
+        ("from kit import Wheel\nclass A(Wheel):\n def f(self):\n  self.‸\n", "kit/parts.py", "def inherited_turn("),
+        ("import kit\n\nkit.‸\n", "kit/parts.py", "def make_axle("),
+        ("from kit import Wheel\n‸\n", "kit/parts.py", "class Wheel(Base):"),
+        ("from kit.parts import right\n‸\n", "kit/parts.py", "left, right = 1, 2"),
+        ("from kit.decorated import decorated_with_much\n‸\n", "kit/decorated.py", "def decorated_with_much(first"),
+    ],
+    ids=["many methods", "inherited", "made elsewhere", "self", "package", "passed on", "tuple", "decorator"],
+)  # fmt: skip
+async def test_what_python_says_in_several_places_is_put_together(
+    wide: Workspace, text: str, path: str, line: str
+) -> None:
+    assert line in shown(build(wide, wide.roots[0], "main.py", text)).get(path, "")
+
+
+async def test_what_was_imported_and_is_not_used_yet_is_the_most_wanted(
+    workspace: Workspace, root: Path
+) -> None:
+    tight = Budget(300, 25, 20)  # room for one definition
+    text = "from shop.cart import LIMIT\nfrom shop.mail import Mailer\n\nLIMIT\nLIMIT\n"
+
+    def first(name: str, text: str) -> set[str]:
+        file = root / name
+        parts = workspace.build(
+            Snapshot(file.as_uri(), str(file), "python", 0, text), len(text), tight, COUNTER
+        )
+        return set(shown(parts))
+
+    assert first("one.py", text) == {"shop/mail.py"}
+    assert first("two.py", text.replace("\n\n", "\n\nMailer\n")) == {"shop/cart.py"}
