@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,10 @@ async def _complete(
         stop=() if question.kind == "block" else ("\n",),
         document=DocumentText(question.path, hash(question), question.prefix + question.suffix, around),
     )
+    if around is not None:  # an earlier key in the file told the engine of its neighbours
+        async for _ in engine.infill(replace(request, max_tokens=1)):
+            pass
+        await (await engine.engine()).told()
     text, tokens, logprob = "", 0, 0.0
     async for chunk in engine.infill(request):
         text += chunk.text

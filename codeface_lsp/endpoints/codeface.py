@@ -84,6 +84,10 @@ class CodefaceServer(LlamaServer):
         except EndpointError as error:
             _log.info("the engine did not take the files next to a document: %s", error.kind)
 
+    async def told(self) -> None:
+        """Wait until what goes to the engine beside the keys is there."""
+        await asyncio.gather(*self._telling)
+
     async def aclose(self) -> None:
         """Close all connections."""
         for telling in self._telling:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import aclosing
 
 from codeface_lsp.context.parts import Parts, Site
@@ -33,9 +32,7 @@ async def test_they_are_sent_once_and_again_when_they_changed() -> None:
         first = Neighbours({"b.py": "y = 1\n"})
         for version, neighbours in enumerate([None, first, first, first, Neighbours({})]):
             await complete(server, request(neighbours, version))
-        async with asyncio.timeout(20):
-            while len(model.documents) < 2:  # noqa: ASYNC110
-                await asyncio.sleep(0.005)
+        await server.told()
         assert [sent["neighbours"] for sent in model.documents] == [
             [{"filename": "b.py", "text": "y = 1\n"}],
             [],
@@ -49,6 +46,7 @@ async def test_another_machine_never_gets_them() -> None:
         server = connected(model, local=False)
         for _ in range(3):
             await complete(server, request(Neighbours({"b.py": "y = 1\n"})))
+        await server.told()
         assert model.documents == []
         assert "y = 1" not in str(model.bodies)
         await server.aclose()
