@@ -45,18 +45,17 @@ def register(server: CodeFaceServer) -> None:
             return []
         if ls.services.workspace.excluded(snapshot.path):
             return []
-        if chat_document.is_chat(snapshot):
-            return list(chat_document.actions(ls, snapshot, params.range))
-        only = [str(getattr(kind, "value", kind)) for kind in params.context.only or ()]
-        return [
-            action
-            for action in _actions(ls, snapshot, params)
-            if not only
-            or any(_within(str(getattr(action.kind, "value", action.kind)), kind) for kind in only)
-        ]
+        offered = (
+            chat_document.actions(ls, snapshot, params.range)
+            if chat_document.is_chat(snapshot)
+            else _actions(ls, snapshot, params)
+        )
+        only = [str(getattr(kind, "value", kind)) for kind in params.context.only or ("",)]
+        return [action for action in offered if any(_within(str(action.kind), kind) for kind in only)]
 
 
 def _within(kind: str, wanted: str) -> bool:
+    """Whether a kind is the wanted one or below it; everything is below the empty one."""
     return not wanted or kind == wanted or kind.startswith(wanted + ".")
 
 
