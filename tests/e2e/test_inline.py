@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import random
 import sqlite3
 from collections.abc import AsyncIterator
@@ -19,84 +18,24 @@ from typing import Any
 import psutil
 import pytest
 import pytest_asyncio
-import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, StreamingResponse
-from starlette.routing import Route
 
 from tests.lsp_client import CAPABILITIES, SERVER, LspClient, ServerError, language_server
+from tests.model_server import ModelServer, model_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 INLINE = "textDocument/inlineCompletion"
 
 
-class ModelServer:
-    """`/infill` as llama-server streams it: pieces of `answer`, the more slowly the larger `pause_s`."""
-
-    def __init__(self) -> None:
-        self.answer = "return width * height"
-        self.pause_s = 0.0
-        self.bodies: list[dict[str, Any]] = []
-        self.running = 0
-        self.port = 0
-        routes = [
-            Route("/infill", self.infill, methods=["POST"]),
-            Route("/health", self.ok),
-            Route("/props", self.ok),
-            Route("/v1/models", self.models),
-        ]
-        self.app = Starlette(routes=routes)
-
-    async def infill(self, request: Request) -> StreamingResponse:
-        with suppress(ClientDisconnect):
-            self.bodies.append(await request.json())
-        return StreamingResponse(self._events(), media_type="text/event-stream")
-
-    async def _events(self) -> AsyncIterator[str]:
-        self.running += 1
-        try:
-            answer, pause = self.answer, self.pause_s
-            for start in range(0, len(answer), 6):
-                await asyncio.sleep(pause)
-                yield f"data: {json.dumps({'content': answer[start : start + 6], 'tokens': [1], 'stop': False})}\n\n"
-            final = {
-                "content": "",
-                "stop": True,
-                "stop_type": "eos",
-                "tokens_predicted": 4,
-                "tokens_evaluated": 9,
-            }
-            yield f"data: {json.dumps(final)}\n\n"
-        finally:
-            self.running -= 1
-
-    async def ok(self, request: Request) -> JSONResponse:
-        return JSONResponse({"status": "ok"})
-
-    async def models(self, request: Request) -> JSONResponse:
-        return JSONResponse({"data": [{"id": "written-down"}]})
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def model() -> AsyncIterator[ModelServer]:
-    served = ModelServer()
-    server = uvicorn.Server(uvicorn.Config(served.app, port=0, log_level="error", lifespan="off"))
-    task = asyncio.create_task(server.serve())
-    async with asyncio.timeout(20):
-        while not server.started:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-    served.port = server.servers[0].sockets[0].getsockname()[1]
-    yield served
-    server.should_exit = True
-    await task
+    async with model_server() as served:
+        yield served
 
 
 @pytest_asyncio.fixture(autouse=True, loop_scope="module")
 async def fresh(model: ModelServer) -> None:
-    model.answer, model.pause_s = "return width * height", 0.0
-    model.bodies.clear()
+    model.reset()
 
 
 def endpoint(model: ModelServer) -> dict[str, Any]:
