@@ -48,7 +48,7 @@ def ask(client: LspClient, line: int, character: int) -> tuple[Any, asyncio.Futu
 
 
 async def answer(future: asyncio.Future[Any]) -> list[str] | None:
-    result = await asyncio.wait_for(future, 60)
+    result = await asyncio.wait_for(future, 100)
     return None if result is None else [item["insertText"] for item in result["items"]]
 
 
