@@ -179,13 +179,16 @@ def _parse(data: bytes, grammar: str, old: tree_sitter.Tree | None) -> tree_sitt
     if parser is None:
         return None
     if old is not None:
-        # An edit is parsed in a millisecond, so it needs no time limit; the reading callback that a limit needs
-        # leaks what it returns (py-tree-sitter 0.26.1), a whole document per key.
+        # An edit is parsed in a millisecond, so it needs no time limit, whose callbacks leak (see `_buffer`).
         return parser.parse(data, old)
     deadline = time.thread_time() + TIME_LIMIT_S
 
-    def read(offset: int, _point: tree_sitter.Point) -> bytes:
-        return data[offset : offset + _SLICE]
+    buffer = _buffer(grammar)
+
+    def read(offset: int, _point: tree_sitter.Point) -> memoryview:
+        piece = data[offset : offset + _SLICE]
+        buffer[: len(piece)] = piece
+        return buffer[: len(piece)]
 
     def late(_offset: int, _error: bool) -> bool:
         return time.thread_time() > deadline
@@ -196,6 +199,16 @@ def _parse(data: bytes, grammar: str, old: tree_sitter.Tree | None) -> tree_sitt
         parser.reset()
         log.warning("parsing %d bytes of %s took more than %.2f s", len(data), grammar, TIME_LIMIT_S)
         return None
+
+
+@lru_cache(maxsize=64)
+def _buffer(_grammar: str) -> memoryview:
+    """Where a parser's reading callback puts each piece of text.
+
+    A parse with a time limit has to read by a callback, and py-tree-sitter 0.26.1 never frees what that returns: a view
+    of one buffer is small, a piece of text would be a whole document, or two, for each first parse.
+    """
+    return memoryview(bytearray(_SLICE))
 
 
 def _encode(text: str) -> bytes:

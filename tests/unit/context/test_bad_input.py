@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 
 import pytest
 
@@ -110,6 +111,20 @@ def test_a_parse_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch
     check(build(text, 5000)[0], text, 5000)
     monkeypatch.undo()
     assert syntax.parse("x = 1\n", "python") is not None
+
+
+def test_first_parses_keep_no_copies_of_the_text() -> None:
+    text = "".join(f"value_{number} = compute(1)\n" for number in range(10_000))
+    assert syntax.parse(text, "python") is not None
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(5):
+            syntax.parse(text, "python")
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (after - before) / 5 < len(text) / 2
 
 
 def test_whether_a_text_parses() -> None:
