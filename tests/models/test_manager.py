@@ -135,6 +135,17 @@ async def test_two_folders_of_the_same_name_are_two_models(
     assert [model.source for model in one.manager.loaded()] == [str(checkpoint("llama"))]
 
 
+async def test_it_says_whether_a_request_would_wait_for_a_load(desk: Make) -> None:
+    at = desk()
+    assert not at.manager.holds("a", "completion")
+    await at.use("a")
+    assert at.manager.holds("a", "completion") and at.manager.holds("a", "chat")
+    assert not at.manager.holds("a", "embedding"), "embeddings are held beside"
+    assert not at.manager.holds("no/such-model", "completion")
+    await at.manager.unload("a")
+    assert not at.manager.holds("a", "completion")
+
+
 async def test_whoever_waits_for_a_load_joins_it(
     desk: Make, slow_load: tuple[threading.Event, list[str]]
 ) -> None:

@@ -116,6 +116,16 @@ async def test_the_document_is_known_after_its_text_and_by_its_edits(api: Api) -
     assert "document_known" not in await api.post("/infill", BODY)
 
 
+async def test_a_request_that_waits_for_the_model_hears_of_it(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api.core, "holds", lambda name, role: False)
+    events = await api.events("/infill", BODY)
+    assert [event.get("waiting") for event in events[:3]] == [True, False, None]
+    assert "".join(event["content"] for event in events) == "\n    return mock()  # mock\n"
+    assert (await api.post("/infill", BODY))["content"] == "\n    return mock()  # mock\n"
+
+
 async def test_neighbours_are_taken_beside_the_text(api: Api) -> None:
     told = {"client": "w2", "id": "file:///c.py", "version": 1}
     files = [{"filename": "d.py", "text": "x"}]
