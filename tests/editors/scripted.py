@@ -10,6 +10,8 @@ from typing import Any, Self
 
 COMPLETION = "mock()  # mock"
 """What every completion goes on to write."""
+ALTERNATIVE = "other()  # other"
+"""What a completion writes that is drawn by chance, for the suggestions beside the first."""
 
 
 class ScriptedServer:
@@ -51,7 +53,11 @@ class ScriptedServer:
                 request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 server.requests.append({"path": self.path, **request})
                 if self.path.endswith("/completions") and "prompt" in request:
-                    self._complete(_continued(request["prompt"]))
+                    self._complete(
+                        _continued(
+                            request["prompt"], ALTERNATIVE if request.get("temperature") else COMPLETION
+                        )
+                    )
                     return
                 question = "\n".join(str(message["content"]) for message in request.get("messages", []))
                 slow = "endless" in question
@@ -110,10 +116,10 @@ def _pieces(text: str) -> list[str]:
     return [text[at : at + 7] for at in range(0, len(text), 7)]
 
 
-def _continued(prompt: str) -> str:
-    """What `COMPLETION` has left of itself after the line that the prompt ends with."""
+def _continued(prompt: str, whole: str) -> str:
+    """What `whole` has left of itself after the line that the prompt ends with."""
     before, _, after = prompt.partition("<fim_middle>")
     prefix = after or before.partition("<fim_prefix>")[2].partition("<fim_suffix>")[0]
     line = prefix.rpartition("\n")[2]
-    typed = next(at for at in range(len(COMPLETION), -1, -1) if line.endswith(COMPLETION[:at]))
-    return COMPLETION[typed:] + "\n"
+    typed = next(at for at in range(len(whole), -1, -1) if line.endswith(whole[:at]))
+    return whole[typed:] + "\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 import shutil
@@ -11,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.editors.conftest import EDITORS, House, find_editor, until
+from tests.editors.conftest import EDITORS, House, find_editor, saved, settled, until
 from tests.editors.scripted import ScriptedServer
 from tests.editors.terminal import Terminal
 
-pytestmark = [pytest.mark.editors, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.editors, pytest.mark.timeout(500)]
 
 HERE = Path(__file__).parent / "emacs"
 
@@ -28,7 +27,7 @@ def emacs(house: House, project: Path, *arguments: str) -> subprocess.CompletedP
         env={**os.environ, **house.environment, **program.environment, "PROJECT_UNDER_TEST": str(project)},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=450,
         cwd=project,
     )
 
@@ -80,19 +79,22 @@ def test_ghost_text_of_the_bundled_model_in_a_terminal(bundled: House, project: 
         terminal.type(
             "\r\rdef total_perimeter(shapes):\r    total = 0\r    for shape in shapes:\r        total += sha"
         )
-        tries = itertools.count(1)
 
-        def drawn() -> bool:
-            if re.search(r"total \+= sha\S", terminal.text().partition("total_perimeter")[2]):
-                return True
-            if next(tries) % 40 == 0:  # Emacs asks when one types
-                terminal.press("BSpace")
-                terminal.type("a")
-            return False
+        def retype() -> None:  # Emacs asks when one types
+            terminal.press("BSpace")
+            terminal.type("a")
 
-        until(drawn, lambda: f"ghost text:\n{terminal.text()}")
+        settled(
+            lambda: re.findall(r"total \+= sha\S.*", terminal.text().partition("total_perimeter")[2]),
+            lambda: f"ghost text:\n{terminal.text()}",
+            again=retype,
+        )
         terminal.picture("emacs-ghost-text")
         terminal.press("Tab")
         terminal.press("C-x", "C-s")
-        terminal.shows("Wrote")
-    assert re.search(r"total \+= sha\w", (project / "shapes.py").read_text().rpartition("total_perimeter")[2])
+        until(
+            lambda: re.search(
+                r"total \+= sha\w", saved(project / "shapes.py").rpartition("total_perimeter")[2]
+            ),
+            lambda: f"the accepted text in the file:\n{terminal.text()}",
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import shutil
@@ -14,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from tests.editors.conftest import EDITORS, Editor, House, find_editor, until
+from tests.editors.conftest import EDITORS, Editor, House, find_editor, settled, until
 from tests.editors.scripted import ScriptedServer
 from tests.editors.terminal import Terminal
 
-pytestmark = [pytest.mark.editors, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.editors, pytest.mark.timeout(400)]
 
 INIT = """
 vim.opt.runtimepath:prepend({plugin!r})
@@ -43,7 +42,7 @@ class Neovim:
         self._socket = socket
 
     def lua(self, code: str) -> Any:
-        """Run Lua inside of it; returns what the code returns."""
+        """Run Lua inside of it; returns what the code returns. An answer that is not JSON fails the test."""
         script = self._socket.with_suffix(".lua")
         script.write_text(code)
         expression = f"json_encode(luaeval('dofile(_A)', '{script}'))"
@@ -52,9 +51,10 @@ class Neovim:
             env={**os.environ, **self._program.environment},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=200,
         )
-        return json.loads(answer.stdout) if answer.stdout else None
+        assert answer.stdout, f"Neovim did not answer: {answer.stderr}\n{self.terminal.text()}"
+        return json.loads(answer.stdout)
 
     def command(self, text: str) -> None:
         """Run an Ex command."""
@@ -88,17 +88,20 @@ class Neovim:
         )
 
     def wait_for_ghost(self) -> str:
-        """Ghost text; a key is typed again now and then, since Neovim asks only when one types."""
-        tries = itertools.count(1)
+        """Ghost text that stays; a key is typed again now and then, since Neovim asks only when one types."""
 
-        def seen() -> str:
-            if not (ghost := self.ghost()) and next(tries) % 40 == 0:
-                last = self.line[-1]
-                self.terminal.press("BSpace")
-                self.terminal.type(last)
-            return ghost
+        def retype() -> None:
+            last = self.line[-1]
+            self.terminal.press("BSpace")
+            self.terminal.type(last)
 
-        return until(seen, lambda: f"ghost text; the screen:\n{self.terminal.text()}")
+        return settled(self.ghost, lambda: f"ghost text; the screen:\n{self.terminal.text()}", again=retype)
+
+    def type_line(self, line: str) -> None:
+        """Type below the last line, and wait until all of it has arrived."""
+        self.command("normal! G")
+        self.terminal.type(f"o{line}")
+        until(lambda: self.line == line.rpartition("\n")[2], lambda: f"{line!r}, not {self.line!r}")
 
     def text(self) -> str:
         return "\n".join(self.lua("return vim.api.nvim_buf_get_lines(0, 0, -1, false)"))
@@ -133,11 +136,7 @@ def neovim(
 def test_ghost_text_of_the_bundled_model_is_seen_and_accepted(bundled: House, project: Path) -> None:
     with neovim(bundled, project) as editor:
         editor.started()
-        editor.command("normal! G")
-        editor.terminal.type("o")
-        editor.terminal.type(
-            "\ndef total_perimeter(shapes):\n    total = 0\n    for shape in shapes:\n        total += sha"
-        )
+        editor.type_line(NEW_CODE)
         ghost = editor.wait_for_ghost()
         editor.terminal.picture("neovim-ghost-text")
         before = editor.text()
@@ -153,8 +152,7 @@ def test_ghost_text_of_the_bundled_model_is_seen_and_accepted(bundled: House, pr
 def test_words_lines_and_the_whole_are_accepted(scripted: House, project: Path, options: str) -> None:
     with neovim(scripted, project, options=options) as editor:
         editor.started()
-        editor.command("normal! G")
-        editor.terminal.type("ovalue = ")
+        editor.type_line("value = ")
         assert editor.wait_for_ghost() == "mock()  # mock"
         editor.terminal.press("M-w")
         until(
@@ -219,7 +217,7 @@ def test_status_and_health(scripted: House, project: Path) -> None:
         )
         assert editor.lua("return require('codeface.status').line()") == "CodeFace"
         editor.command("checkhealth codeface")
-        assert "the server runs" in editor.text()
+        until(lambda: "the server runs" in editor.text(), lambda: f"the report, not:\n{editor.text()}")
         assert "`codeface doctor` did not answer" not in editor.text()
 
 

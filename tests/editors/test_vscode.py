@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from tests.editors.conftest import ARTIFACTS, EDITORS, SHAPES, House, find_editor, until
+from tests.editors.conftest import ARTIFACTS, EDITORS, SHAPES, House, find_editor, keep_logs, until
 from tests.editors.scripted import ScriptedServer
 
-pytestmark = [pytest.mark.editors, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.editors, pytest.mark.timeout(600)]
 
 HERE = Path(__file__).parent
 EXTENSION = EDITORS / "vscode"
@@ -41,6 +41,12 @@ SETTINGS = {
     "git.enabled": False,
     "workbench.secondarySideBar.defaultVisibility": "hidden",
     "workbench.colorTheme": "Default Dark Modern",
+}
+
+RESTRICTED = {
+    "security.workspace.trust.enabled": True,
+    "security.workspace.trust.startupPrompt": "never",
+    "security.workspace.trust.banner": "never",
 }
 
 
@@ -70,7 +76,7 @@ class VsCode:
             [node.executable, str(HERE / "vscode" / "run.mjs"), str(file)],
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=400,
         )
         assert answer.returncode == 0, answer.stderr
         return dict(json.loads(answer.stdout.splitlines()[-1]))
@@ -95,15 +101,18 @@ def vsix() -> Path:
     return EXTENSION / "dist" / "codeface.vsix"
 
 
+def configure(folder: Path, **settings: Any) -> None:
+    """Write the settings of the user and of the machine, each for the keys that it may set."""
+    for data in (folder / "data" / "User", folder / "server" / "data" / "Machine"):
+        data.mkdir(parents=True, exist_ok=True)
+        (data / "settings.json").write_text(json.dumps({**SETTINGS, **settings}))
+
+
 @contextmanager
 def vscode(house: House, vsix: Path, folder: Path, **settings: Any) -> Iterator[VsCode]:
+    """A VS Code of its own with the extension; `settings` are the machine's, in force for each window opened later."""
     node = find_editor("code")
-    for name in ("User", "Machine"):
-        (folder / "data" / name).mkdir(parents=True)
-        (folder / "data" / name / "settings.json").write_text(json.dumps({**SETTINGS, **settings}))
-    server_data = folder / "server" / "data" / "Machine"
-    server_data.mkdir(parents=True)
-    (server_data / "settings.json").write_text(json.dumps({**SETTINGS, **settings}))
+    configure(folder, **settings)
     directories = [
         "--accept-server-license-terms",
         f"--user-data-dir={folder / 'data'}",
@@ -135,11 +144,15 @@ def vscode(house: House, vsix: Path, folder: Path, **settings: Any) -> Iterator[
         yield VsCode(f"http://127.0.0.1:{port[1]}", folder)
     finally:
         process.terminate()
-        process.wait(30)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
         reader.join(5)
         process.stdout.close()
         for logs in folder.glob("*/logs"):
-            shutil.copytree(logs, ARTIFACTS / "logs" / folder.name, dirs_exist_ok=True)
+            keep_logs(logs, folder.name)
 
 
 @pytest.fixture(scope="module")
@@ -195,8 +208,10 @@ def test_another_file_has_its_first_ghost_text_soon(with_model: VsCode, project:
     keep_figures(open_to_ghost_ms=result["openToGhostMs"])
 
 
-def test_a_suggestion_is_accepted_by_word_and_by_tab(with_script: VsCode, project: Path) -> None:
-    with_script.run("acceptByWord", project)
+def test_a_suggestion_is_accepted_by_word_by_line_whole_or_another_one(
+    with_script: VsCode, project: Path
+) -> None:
+    with_script.run("acceptPieces", project)
 
 
 def test_a_fix_is_applied_through_the_menu(
@@ -209,26 +224,26 @@ def test_a_fix_is_applied_through_the_menu(
     with_script.run("fixThroughMenu", project)
 
 
-def test_chat_streams_completes_inserts_and_stops(
+def test_chat_streams_completes_hands_code_over_stops_and_goes_on(
     with_script: VsCode, scripted_server: ScriptedServer, project: Path
 ) -> None:
     scripted_server.answers["What is the answer?"] = (
         "It is **forty-two**, see [here](https://example.org/x) ![pixel](https://example.org/pixel.png)\n\n"
         "<script>alert(1)</script> <img src=x>\n\n```python\nANSWER = 42\n```\n"
     )
+    scripted_server.answers["What was the question?"] = "Nobody knows."
     scripted_server.cut_off.clear()
     with_script.run("chat", project)
     assert scripted_server.cut_off.wait(30)
 
 
-def test_status_pause_and_activation_time(with_script: VsCode, project: Path) -> None:
-    result = with_script.run("statusAndActivation", project)
+def test_the_commands_of_the_palette_two_windows_and_activation(with_script: VsCode, project: Path) -> None:
+    result = with_script.run("commands", project)
     keep_figures(activation_ms=result["activationMs"])
-    assert result["activationMs"] <= 100
 
 
-def test_a_hostile_workspace_chooses_nothing(
-    with_script: VsCode, scripted_server: ScriptedServer, project: Path, tmp_path: Path
+def test_a_hostile_workspace_chooses_nothing_in_restricted_mode(
+    with_script: VsCode, project: Path, tmp_path: Path
 ) -> None:
     trap = tmp_path / "ran"
     program = project / "evil.sh"
@@ -251,19 +266,67 @@ def test_a_hostile_workspace_chooses_nothing(
         venv.mkdir(parents=True)
         for name in ("python", "python3", "codeface-lsp", "codeface"):
             shutil.copy(program, venv / name)
-        with_script.run("hostile", project)
+        configure(with_script.folder, **RESTRICTED)
+        try:
+            with_script.run("hostile", project)
+        finally:
+            configure(with_script.folder)
         assert thief.requests == []
     assert not trap.exists()
 
 
+@pytest.fixture(scope="module")
+def bare_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A PATH of one folder, without Python and without CodeFace."""
+    return tmp_path_factory.mktemp("path")
+
+
+@pytest.fixture(scope="module")
+def bare(
+    scripted: House, vsix: Path, bare_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[VsCode]:
+    """VS Code on a machine that has nothing."""
+    house = House(scripted.path, {**scripted.environment, "PATH": str(bare_path)})
+    with vscode(house, vsix, tmp_path_factory.mktemp("code-bare")) as code:
+        yield code
+
+
+def put(folder: Path, name: str, script: str) -> Path:
+    """A program of a few lines."""
+    program = folder / name
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    return program
+
+
 def test_a_server_that_crashes_is_given_up_with_a_message(
-    scripted: House, vsix: Path, project: Path, tmp_path: Path
+    bare: VsCode, project: Path, tmp_path: Path
 ) -> None:
     count = tmp_path / "starts"
-    program = tmp_path / "crash.sh"
-    program.write_text(f"#!/bin/sh\necho start >> '{count}'\nexit 3\n")
-    program.chmod(0o755)
-    settings = {"codeface.server.command": [str(program)]}
-    with vscode(scripted, vsix, tmp_path / "code", **settings) as code:
-        code.run("crashing", project)
+    program = put(tmp_path, "crash.sh", f"echo start >> '{count}'\nexit 3")
+    configure(bare.folder, **{"codeface.server.command": [str(program)]})
+    bare.run("crashing", project)
     assert 3 <= len(count.read_text().splitlines()) <= 6
+
+
+def test_a_server_of_another_version_is_told(bare: VsCode, project: Path) -> None:
+    start = (
+        "import codeface_lsp.lsp.base as base; base.VERSION = '9.1.0'; "
+        "from codeface_lsp.server import serve_stdio; serve_stdio()"
+    )
+    configure(bare.folder, **{"codeface.server.command": [sys.executable, "-c", start]})
+    bare.run("otherVersion", project)
+
+
+def test_without_a_server_one_is_offered_and_installed(bare: VsCode, bare_path: Path, project: Path) -> None:
+    configure(bare.folder)
+    bare.run("installing", project, problem="needs Python 3.11 or later, and none was found")
+    put(bare_path, "python3", "echo 3.9")
+    bare.run("installing", project, problem="needs Python 3.11 or later, and this machine has 3.9")
+    # A Python whose environments' pip installs this checkout's server.
+    server = Path(sys.executable).with_name("codeface-lsp")
+    pip = f'/bin/ln -s \'{server}\' "$(/usr/bin/dirname "$0")/codeface-lsp"'
+    put(bare_path, "pip-of-the-environment", pip)
+    make = f'/bin/mkdir -p "$3/bin" && /bin/cp {bare_path}/pip-of-the-environment "$3/bin/python"'
+    put(bare_path, "python3", f'case "$2" in venv) {make};; *) echo 3.12;; esac')
+    bare.run("installing", project)

@@ -47,6 +47,7 @@ export const showDocument: ShowDocumentRequest.MiddlewareSignature = async (para
   const html = await readFile(uri.fsPath, "utf8");
   const panel = vscode.window.createWebviewPanel("codeface.page", "CodeFace", vscode.ViewColumn.Active, {});
   const policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
-  panel.webview.html = html.replace(/<head>/i, `$&<meta http-equiv="Content-Security-Policy" content="${policy}">`);
+  // A page may leave its <head> out; the policy goes before whatever the page says itself.
+  panel.webview.html = html.replace(/<head>|(?=<meta)/i, `$&<meta http-equiv="Content-Security-Policy" content="${policy}">`);
   return { success: true };
 };

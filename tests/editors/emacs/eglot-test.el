@@ -3,7 +3,8 @@
 (require 'support)
 (require 'eglot)
 (require 'codeface)
-(setq eglot-sync-connect 30)
+(setq eglot-sync-connect 90
+      eglot-connect-timeout 90)
 
 (defun start (name)
   (open-shapes name)
@@ -12,12 +13,15 @@
   (run-hooks 'post-command-hook)
   (wait-for "eglot" (lambda () (unless (eglot-current-server) (call-interactively #'eglot)) (eglot-current-server))))
 
+(defun suggest ()
+  (codeface-suggest t)
+  (wait-for "ghost text" #'codeface-ghost-text (lambda () (codeface-suggest t))))
+
 (ert-deftest ghost-text-is-shown-and-accepted-by-word-and-whole ()
   (start "shapes.py")
   (goto-char (point-max))
   (insert "\nvalue = ")
-  (codeface-suggest t)
-  (wait-for "ghost text" #'codeface-ghost-text)
+  (suggest)
   (should (string-prefix-p "mock()" (codeface-ghost-text)))
   (codeface-accept-word)
   (should (looking-back "value = mock" (line-beginning-position)))
@@ -30,8 +34,7 @@
   (start "shapes.py")
   (goto-char (point-max))
   (insert "\nvalue = ")
-  (codeface-suggest t)
-  (wait-for "ghost text" #'codeface-ghost-text)
+  (suggest)
   (insert "mo")
   (let ((this-command 'self-insert-command)) (codeface--after-command))
   (should (string-prefix-p "ck()" (codeface-ghost-text)))

@@ -6,11 +6,15 @@
       make-backup-files nil
       create-lockfiles nil)
 
-(defun wait-for (what check &optional seconds)
-  "Poll CHECK until it is non-nil, and return its value; fail with WHAT after SECONDS."
-  (let ((deadline (+ (float-time) (or seconds 60))) (value nil))
-    (while (and (not (setq value (funcall check))) (< (float-time) deadline))
-      (accept-process-output nil 0.05))
+(defun wait-for (what check &optional again)
+  "Poll CHECK until it is non-nil, and return its value; fail with WHAT after a while.
+AGAIN, a function, asks once more now and then for what comes only when one asks."
+  (let* ((began (float-time)) (asked began) (value nil))
+    (while (and (not (setq value (funcall check))) (< (- (float-time) began) 90))
+      (accept-process-output nil 0.05)
+      (when (and again (> (- (float-time) asked) 5))
+        (funcall again)
+        (setq asked (float-time))))
     (or value (ert-fail (list "waited for" what (with-current-buffer "*Messages*" (buffer-string)))))))
 
 (defun open-shapes (name)

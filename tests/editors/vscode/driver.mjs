@@ -22,16 +22,24 @@ export async function open(config) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 760 } });
   await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: config.url });
   const page = await context.newPage();
-  page.setDefaultTimeout(60_000);
+  page.setDefaultTimeout(90_000);
   return { browser, code: new Code(page, config) };
 }
 
-/** Poll until `check` gives something truthy. */
-export async function until(check, what, timeout = 60_000) {
+/**
+ * Poll until `check` gives something truthy. `again` asks once more now and then, for what the editor does only when it is
+ * asked at the right moment; a key that is pressed at every poll would undo what the one before it began.
+ */
+export async function until(check, what, { timeout = 90_000, again = undefined, every = 4000 } = {}) {
   const deadline = Date.now() + timeout;
+  let asked = Date.now();
   for (;;) {
     const value = await check();
     if (value) return value;
+    if (again && Date.now() - asked > every) {
+      await again();
+      asked = Date.now();
+    }
     if (Date.now() > deadline) throw new Error(`waited ${timeout / 1000} s for ${typeof what === "function" ? await what() : what}`);
     await new Promise((resolve) => setTimeout(resolve, 40));
   }
@@ -52,6 +60,13 @@ export class Code {
     await this.page.goto(`${this.config.url}/?${query}`);
     await this.page.locator(".monaco-workbench .part.editor").first().waitFor();
     if (file) await this.page.locator(".monaco-editor .view-lines").first().waitFor();
+  }
+
+  /** A second window. */
+  async another() {
+    const page = await this.page.context().newPage();
+    page.setDefaultTimeout(90_000);
+    return new Code(page, this.config);
   }
 
   async ready() {
@@ -83,13 +98,27 @@ export class Code {
 
   /** Run a command of the palette by its whole title. */
   async command(title) {
-    await this.press("F1");
     const input = this.page.locator(".quick-input-widget input").first();
-    await input.waitFor();
+    await this.press("F1");
+    await until(() => input.isVisible(), "the palette", { again: () => this.press("F1") });
     await input.fill(`>${title}`);
     const row = this.page.locator(".quick-input-list .monaco-list-row").filter({ hasText: title }).first();
     await row.waitFor();
     await row.click();
+  }
+
+  /** Wait for a row of the list that a command opened. */
+  async listed(text) {
+    const row = this.page.locator(".quick-input-list .monaco-list-row").filter({ hasText: text }).first();
+    await row.waitFor();
+    return row;
+  }
+
+  /** Wait for a message with `text`; its button, if one is named, is pressed. */
+  async message(text, button = undefined) {
+    const toast = this.page.locator(".notification-toast", { hasText: text }).first();
+    await toast.waitFor();
+    if (button) await toast.locator(".monaco-button", { hasText: button }).first().click();
   }
 
   /** The ghost text on the screen, "" if there is none. */
@@ -103,22 +132,21 @@ export class Code {
     );
   }
 
-  /** Ghost text that matches; if `key` is given, it is typed again now and then, since the editor asks when one types. */
-  async waitForGhost(pattern = /\S/, key = undefined) {
-    let asked = Date.now();
-    return until(
-      async () => {
-        const text = await this.ghost();
-        if (pattern.test(text)) return text;
-        if (key && Date.now() - asked > 3000) {
-          asked = Date.now();
-          await this.press("Backspace");
-          await this.type(key);
-        }
-        return undefined;
-      },
-      async () => `ghost text ${pattern}, not “${await this.ghost()}”`,
-    );
+  /** Ghost text that matches and stays; `key` is typed again now and then, since the editor asks when one types. */
+  async waitForGhost(pattern, key) {
+    let last;
+    const settled = async () => {
+      const text = await this.ghost();
+      if (pattern.test(text) && text === last) return text;
+      last = text;
+      if (pattern.test(text)) await new Promise((resolve) => setTimeout(resolve, 200));
+      return undefined;
+    };
+    const retype = async () => {
+      await this.press("Backspace");
+      await this.type(key);
+    };
+    return until(settled, async () => `ghost text ${pattern}, not “${await this.ghost()}”`, { again: retype });
   }
 
   /** The page inside the chat view. */

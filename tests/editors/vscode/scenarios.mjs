@@ -5,13 +5,15 @@ import { until } from "./driver.mjs";
 
 async function saved(code, file, check) {
   const name = path.join(code.config.folder, file);
+  const save = () => code.press("Control+s");
+  await save();
   return until(
     async () => {
-      await code.press("Control+s"); // again: the edit may arrive after the first one
       const text = await readFile(name, "utf8");
       return check(text) ? text : undefined;
     },
     async () => `${file} to be right, not:\n${await readFile(name, "utf8")}`,
+    { again: save, every: 1500 }, // the edit may arrive after the first one
   );
 }
 
@@ -52,24 +54,45 @@ export async function openToGhost(code) {
   await code.page.locator(".monaco-editor.focused").waitFor();
   await code.press("Control+End");
   await code.type("r");
-  await code.waitForGhost(/\S/, "r");
+  const retype = async () => {
+    await code.press("Backspace");
+    await code.type("r");
+  };
+  await until(() => code.ghost(), "ghost text", { again: retype });
   return { openToGhostMs: Date.now() - began };
 }
 
-/** The scripted suggestion, taken by word and then whole; then by an explicit request, and dismissed. */
-export async function acceptByWord(code) {
+/** The scripted suggestion: taken by word and then whole, by line; another one instead of it; and none of them. */
+export async function acceptPieces(code) {
   await code.folder("shapes.py");
   await code.ready();
   await code.end();
   await code.type("\nvalue = ");
-  await code.waitForGhost(/^mock\(\)/);
+  await code.waitForGhost(/^mock\(\)/, " ");
   await code.press("Control+ArrowRight");
-  await code.waitForGhost(/^\(\)/);
+  await code.waitForGhost(/^\(\)/, "k");
   await code.press("Tab");
   await saved(code, "shapes.py", (text) => /\nvalue = mock\(\)/.test(text));
-  await code.press("End");
+
+  await code.end();
   await code.type("\nother = ");
-  await code.waitForGhost(/^mock/);
+  await code.waitForGhost(/^mock/, " ");
+  await until(async () => /^other\(\)/.test(await code.ghost()), async () => `another suggestion, not “${await code.ghost()}”`, {
+    again: () => code.press("Alt+]"),
+    every: 1000,
+  });
+  await code.press("Tab");
+  await saved(code, "shapes.py", (text) => /\nother = other\(\)/.test(text));
+
+  await code.end();
+  await code.type("\nthird = ");
+  await code.waitForGhost(/^mock/, " ");
+  await code.press("Control+Shift+ArrowRight");
+  await saved(code, "shapes.py", (text) => /\nthird = mock\(\)  # mock/.test(text));
+
+  await code.end();
+  await code.type("\nfourth = ");
+  await code.waitForGhost(/^mock/, " ");
   await code.press("Escape");
   await until(async () => (await code.ghost()) === "", "the ghost text to go");
   return {};
@@ -84,26 +107,21 @@ export async function fixThroughMenu(code) {
   await code.press("ArrowDown");
   await code.press("End");
   for (let step = 0; step < 6; step++) await code.press("ArrowLeft"); // onto the wrong name
-  const menu = code.page.locator(".action-widget");
-  await until(
-    async () => {
-      if (await menu.locator(".monaco-list-row.action", { hasText: "CodeFace: fix" }).count()) return true;
-      await code.press("Escape");
-      await code.press("Control+.");
-      await menu.waitFor({ timeout: 3000 }).catch(() => undefined);
-    },
-    "the menu of code actions",
-  );
+  const fix = code.page.locator(".action-widget .monaco-list-row.action", { hasText: "CodeFace: fix" }).first();
+  const ask = async () => {
+    await code.press("Escape");
+    await code.press("Control+.");
+  };
+  await ask();
+  await until(() => fix.isVisible(), "the menu of code actions", { again: ask });
   await code.picture("vscode-actions");
-  await menu.locator(".monaco-list-row.action", { hasText: "CodeFace: fix" }).first().click();
-  await until(async () => (await code.page.locator(".view-lines").first().textContent())?.replaceAll("\u00a0", " ").includes("return x + x"), "the fix in the editor");
-  await code.picture("vscode-fixed");
+  await fix.click();
   await saved(code, "wrong.ts", (text) => text.includes("return x + x"));
   return {};
 }
 
-/** Chat: streamed Markdown, a code block inserted, completion of commands and files, and an answer that is stopped. */
-export async function chat(code) {
+/** Chat: completion of commands and files, streamed Markdown, and its code inserted, copied and applied. */
+async function chatAndCode(code) {
   await code.folder("shapes.py");
   await code.ready();
   await code.end();
@@ -120,18 +138,45 @@ export async function chat(code) {
   await input.pressSequentially("Look at @sha");
   await page.locator("#choices li", { hasText: "@shapes.py" }).waitFor();
   await input.press("Enter");
-  if (!(await input.inputValue()).includes("@shapes.py ")) throw new Error(`not completed: ${await input.inputValue()}`);
+  await until(async () => (await input.inputValue()).includes("@shapes.py "), async () => `completion, not ${await input.inputValue()}`);
 
   await input.fill("What is the answer?");
   await input.press("Enter");
-  await page.locator("article.assistant figure code", { hasText: "ANSWER = 42" }).waitFor();
-  await page.locator("#send").waitFor();
+  const answered = async (text) => {
+    await page.locator("article.assistant").last().locator(".body:not([aria-busy])", { hasText: text }).waitFor();
+    await page.locator("#send").waitFor();
+  };
+  await answered("ANSWER = 42");
   const images = await page.locator("article img, article a[href], article iframe, article script").count();
   if (images) throw new Error("a model's answer made elements that load by themselves");
   await page.locator("article.assistant strong", { hasText: "forty-two" }).waitFor();
   await code.picture("vscode-chat");
   await page.locator("article.assistant button", { hasText: "Insert" }).click();
-  await saved(code, "shapes.py", (text) => text.includes("ANSWER = 42"));
+  await saved(code, "shapes.py", (text) => text.trimEnd().endsWith("ANSWER = 42"));
+  await page.locator("article.assistant button", { hasText: "Copy" }).click();
+  await until(async () => (await code.page.evaluate(() => navigator.clipboard.readText())).includes("ANSWER = 42"), "the copy");
+  await code.page.locator(".monaco-editor .view-lines").first().click();
+  await code.press("Control+Home");
+  await code.press("Shift+ArrowRight"); // a part of the first line stands for the whole of it
+  await page.locator("#context", { hasText: "shapes.py:1–1" }).waitFor();
+  await page.locator("article.assistant button", { hasText: "Apply" }).click();
+  await saved(code, "shapes.py", (text) => text.startsWith("ANSWER = 42") && !text.includes("Shapes and their areas"));
+  return { page, input, answered };
+}
+
+/** Chat, on: an edited question, another answer, an answer that is stopped, and an earlier conversation. */
+export async function chat(code) {
+  const { page, input, answered } = await chatAndCode(code);
+  await page.locator("article.user button", { hasText: "Edit" }).first().click();
+  if ((await input.inputValue()) !== "What is the answer?") throw new Error("the question is not there to be edited");
+  await input.fill("What was the question?");
+  await input.press("Enter");
+  await answered("Nobody knows.");
+  if ((await page.locator("article").count()) !== 2) throw new Error("the edited question stands beside the first one");
+  await page.evaluate(() => document.querySelector("article.assistant").setAttribute("data-first", ""));
+  await page.locator("#again").click();
+  await page.locator("article.assistant:not([data-first])", { hasText: "Nobody knows." }).waitFor();
+  await answered("Nobody knows.");
 
   await input.fill("Say something endless");
   await input.press("Enter");
@@ -139,48 +184,107 @@ export async function chat(code) {
   await page.locator("#stop").click();
   await page.locator("article.assistant .note", { hasText: "Stopped." }).waitFor();
   await page.locator("#send").waitFor();
+
+  await code.command("CodeFace: New Conversation");
+  await until(async () => (await page.locator("article").count()) === 0, "an empty page");
+  await code.command("CodeFace: Earlier Conversations");
+  await (await code.listed("What was the question?")).click();
+  await page.locator("article.assistant", { hasText: "Nobody knows." }).first().waitFor();
   return {};
 }
 
-/** A repository that tries to choose interpreter, command, model and address. */
+/** A repository that tries to choose interpreter, command, model and address, in a window that does not trust it. */
 export async function hostile(code) {
   await code.folder("shapes.py");
+  await code.page.locator(".statusbar-item", { hasText: "Restricted Mode" }).waitFor();
   await code.ready();
   await code.end();
   await code.type("\nvalue = ");
-  await code.waitForGhost(/^mock\(\)/);
+  await code.waitForGhost(/^mock\(\)/, " ");
+  await code.picture("vscode-restricted");
   return {};
 }
 
 /** A server that dies at its start: pauses between the attempts, then a message with a button to the log. */
 export async function crashing(code) {
   await code.folder("shapes.py");
-  const toast = code.page.locator(".notification-toast", { hasText: "CodeFace server failed" });
-  await toast.waitFor({ timeout: 90_000 });
-  await code.picture("vscode-crash");
-  await toast.locator(".monaco-button", { hasText: "Show Log" }).click();
+  await code.message("CodeFace server failed", "Show Log");
   await until(async () => (await code.page.locator(".part.panel").count()) > 0, "the log");
+  await code.picture("vscode-crash");
   return {};
 }
 
-/** Status, pause and resume through the palette, and the time that activation took. */
-export async function statusAndActivation(code) {
+/** A server of another release than the extension's. */
+export async function otherVersion(code) {
+  await code.folder("shapes.py");
+  await code.message("The CodeFace server is version 9.1.0 and this extension 0.1.0; update the older of the two.");
+  await code.ready();
+  return {};
+}
+
+/** A machine without the server: it is offered, `config.problem` says why it cannot be installed, or it is installed. */
+export async function installing(code) {
+  await code.folder("shapes.py");
+  await code.status(/not installed/);
+  await code.message("The CodeFace server is not installed on this machine", "Install");
+  if (code.config.problem) {
+    await code.message(code.config.problem);
+    return {};
+  }
+  await code.ready();
+  await code.end();
+  await code.type("\nvalue = ");
+  await code.waitForGhost(/^mock\(\)/, " ");
+  return {};
+}
+
+/** The palette's commands: pause, model, statistics, restart, walkthrough; two windows; the time that activation took. */
+export async function commands(code) {
   await code.folder("shapes.py");
   await code.ready();
   await code.command("CodeFace: Pause or Resume Suggestions");
   await code.status(/paused/);
+  await code.end();
+  await code.type("\nvalue = ");
+  if (await code.ghost()) throw new Error("a suggestion in spite of the pause");
   await code.command("CodeFace: Pause or Resume Suggestions");
   await code.ready();
-  // The least of three windows: a machine that does other things at the moment makes each slower.
-  const times = [];
-  for (let window = 0; window < 3; window++) {
-    times.push(await activation(code));
-    if (Math.min(...times) <= 100) break;
-    await code.folder("shapes.py");
-    await code.ready();
-  }
-  await code.picture("vscode-running-extensions");
-  return { activationMs: Math.min(...times), all: times };
+  await code.end();
+  await code.type(" ");
+  await code.waitForGhost(/^mock\(\)/, " ");
+  await code.press("Tab");
+
+  await code.command("CodeFace: Choose Model");
+  await code.listed("scripted-chat");
+  await code.press("Escape");
+  await code.page.locator('.statusbar-item[id*="codeface"] a').first().click();
+  await code.listed("Show statistics");
+  await code.press("Escape");
+  await code.command("CodeFace: Show Statistics");
+  await code.page.locator(".tab.active", { hasText: "CodeFace" }).waitFor();
+  await until(async () => {
+    for (const frame of code.page.frames()) {
+      if (/suggestions shown/.test((await frame.locator("body").textContent().catch(() => "")) ?? "")) return true;
+    }
+  }, "the statistics");
+  await code.picture("vscode-statistics");
+
+  await code.command("Welcome: Open Walkthrough...");
+  await (await code.listed("Get started with CodeFace")).click();
+  await code.page.locator(".getting-started", { hasText: "See ghost text" }).first().waitFor();
+  await code.picture("vscode-walkthrough");
+  await code.command("CodeFace: Restart Server");
+  await code.ready();
+
+  const second = await code.another();
+  await second.folder("shapes.py");
+  await second.ready();
+  await second.end();
+  await second.type("\nvalue = ");
+  await second.waitForGhost(/^mock\(\)/, " ");
+  await second.page.close();
+  await code.ready();
+  return { activationMs: await activation(code) };
 }
 
 async function activation(code) {

@@ -34,7 +34,7 @@ local function doctor(program)
   if vim.fn.executable(program) == 0 then
     program = 'codeface'
   end
-  local answer = vim.system({ program, 'doctor', '--json' }, { text = true, timeout = 60000 }):wait()
+  local answer = vim.system({ program, 'doctor', '--json' }, { text = true, timeout = 120000 }):wait()
   local decoded, report = pcall(vim.json.decode, answer.stdout or '')
   if not decoded then
     vim.health.warn('`codeface doctor` did not answer', answer.stderr)
