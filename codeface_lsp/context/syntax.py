@@ -194,11 +194,14 @@ def _parse(data: bytes, grammar: str, old: tree_sitter.Tree | None) -> tree_sitt
         return time.thread_time() > deadline
 
     try:
-        return parser.parse(read, progress_callback=late)
+        parsed = parser.parse(read, progress_callback=late)
     except ValueError:  # given up: the parser would otherwise resume this text at the next call
         parser.reset()
         log.warning("parsing %d bytes of %s took more than %.2f s", len(data), grammar, TIME_LIMIT_S)
         return None
+    # Once more from the bytes, which takes all of the first tree as it is: a node's text, also that a query's
+    # predicate asks for, is read from where its tree was parsed from, and the buffer holds something else by then.
+    return parser.parse(data, parsed)
 
 
 @lru_cache(maxsize=64)
