@@ -5,13 +5,16 @@ The one door for conversations: secrets are masked in all that is sent, and put 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from codeface_lsp.endpoints.types import ChatRequest, Chunk, Endpoint, FinishReason, Timings
+from codeface_lsp.assist.ability import ChatModel
+from codeface_lsp.endpoints.types import ChatRequest, Chunk, Endpoint, FinishReason, Message, Timings
+from codeface_lsp.prompting import templates
 from codeface_lsp.prompting.cleaning import AnswerCleaner
+from codeface_lsp.settings import Settings
 from codeface_lsp.workspace import redaction
 
 Item = TypeVar("Item")
@@ -25,6 +28,23 @@ class Answer:
     finish_reason: FinishReason = "stop"
     timings: Timings = field(default_factory=Timings)
     model: str = ""
+
+
+def system_prompt(human: str, language: str) -> Message:
+    """CodeFace's system prompt: to answer in the language `human` (empty: the question's) about code in `language`."""
+    return Message("system", templates.render("system", answer_language=human, language=language))
+
+
+def request(messages: Sequence[Message], settings: Settings, model: ChatModel) -> ChatRequest:
+    """A request with the sampling of the settings; the answer leaves at least half of the context to the prompt."""
+    chat = settings.chat
+    return ChatRequest(
+        messages,
+        max_tokens=max(1, min(chat.max_new_tokens, model.context_tokens // 2)),
+        temperature=chat.temperature,
+        top_p=chat.top_p,
+        top_k=chat.top_k,
+    )
 
 
 @asynccontextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from codeface_lsp.assist import ability, answers, git, target
-from codeface_lsp.assist.explain import chat_request
 from codeface_lsp.endpoints.token_counter import open_counter
 from codeface_lsp.endpoints.types import Endpoint, Message
 from codeface_lsp.errors import CodeFaceError
@@ -26,11 +25,9 @@ async def message_for(endpoint: Endpoint, settings: Settings, folder: Path) -> s
     model.require()
     room = target.Room(model.context_tokens // 2, open_counter(settings, "chat"))
     diff, _ = room.cut(await git.staged(folder, IgnoreRules([folder]).reason))
-    system = templates.render(
-        "system", answer_language=answer_language(settings.chat.language, ""), language=""
-    )
+    system = answers.system_prompt(answer_language(settings.chat.language, ""), "")
     prompt = templates.render("commit", diff=diff, log=await git.subjects(folder))
-    request = chat_request([Message("system", system), Message("user", prompt)], settings, model)
+    request = answers.request([system, Message("user", prompt)], settings, model)
     answer = await answers.collect(answers.stream(endpoint, request))
     return tidy(answer.text)
 

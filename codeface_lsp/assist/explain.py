@@ -70,14 +70,7 @@ class Explainer:
         extra = min(_DEFINITION_TOKENS, room // 4)
         code, omitted = target.Room(room - extra, counter).cut(snapshot.text[start:end])
         messages = [
-            Message(
-                "system",
-                templates.render(
-                    "system",
-                    answer_language=answer_language(chat.language, question),
-                    language=snapshot.language,
-                ),
-            ),
+            answers.system_prompt(answer_language(chat.language, question), snapshot.language),
             Message(
                 "user",
                 templates.render(
@@ -97,7 +90,7 @@ class Explainer:
                 f"_The selection is longer than the model's context: its last {omitted} lines "
                 "were left out._\n\n"
             )
-        return chat_request(messages, self._settings, model), note
+        return answers.request(messages, self._settings, model), note
 
     def _facts(self, snapshot: Snapshot, start: int, end: int, question: str) -> str:
         tree = self._workspace.tree(snapshot)
@@ -105,15 +98,3 @@ class Explainer:
             return ""
         human = code_of(self._settings.chat.language, question)
         return facts.markdown(facts.of_range(tree, start, end), snapshot.language, human)
-
-
-def chat_request(messages: list[Message], settings: Settings, model: ability.ChatModel) -> ChatRequest:
-    """A request with the sampling of the settings; the answer leaves at least half of the context to the prompt."""
-    chat = settings.chat
-    return ChatRequest(
-        messages,
-        max_tokens=max(1, min(chat.max_new_tokens, model.context_tokens // 2)),
-        temperature=chat.temperature,
-        top_p=chat.top_p,
-        top_k=chat.top_k,
-    )

@@ -6,7 +6,7 @@ import logging
 import subprocess
 from collections.abc import Sequence
 
-from codeface_lsp.prompting.code_blocks import reindent
+from codeface_lsp.prompting.code_blocks import dedented, reindent
 
 _TIME_LIMIT_S = 5
 
@@ -20,7 +20,7 @@ def formatted(code: str, like: str, command: Sequence[str]) -> str:
     try:
         run = subprocess.run(
             list(command),
-            input=reindent(code, "x\n").encode(),
+            input=dedented(code).encode(),
             capture_output=True,
             timeout=_TIME_LIMIT_S,
             check=False,

@@ -124,6 +124,11 @@ def reindent(code: str, like: str) -> str:
     return text.replace("\n", "\r\n") if "\r\n" in like else text
 
 
+def dedented(code: str) -> str:
+    """`code` at the left margin, ending with a line end."""
+    return reindent(code, "x\n")
+
+
 def _blank_before(text: str) -> str:
     plain = text.replace("\r\n", "\n")
     head = plain[: len(plain) - len(plain.lstrip())]

@@ -9,7 +9,7 @@ from codeface_lsp.context.parts import TokenCounter
 from codeface_lsp.endpoints.types import Message
 
 
-def messages(system: str, turns: Sequence[Turn], budget: int, counter: TokenCounter) -> list[Message]:
+def messages(system: Message, turns: Sequence[Turn], budget: int, counter: TokenCounter) -> list[Message]:
     """System prompt and turns for the model, oldest turns dropped first once they cost more than `budget` tokens.
 
     The last turn, the question, always stays. What is kept begins with a user's turn. In older turns what the user
@@ -25,4 +25,4 @@ def messages(system: str, turns: Sequence[Turn], budget: int, counter: TokenCoun
         kept.insert(0, Message(turn.role, turn.content))
     while kept[0].role != "user":
         kept.pop(0)
-    return [Message("system", system), *kept]
+    return [system, *kept]

@@ -84,16 +84,8 @@ def _code_prompt(
             return templates.render("lesson", **common, topic=command.text)
         case "tests":
             source = Path(snapshot.path) if snapshot.path else Path(path)
-            root = next((r for r in workspace.roots if source.is_relative_to(r)), None)
-            file = test_files.find(source, root, snapshot.language)
-            return templates.render(
-                "tests",
-                **common,
-                framework=file.framework,
-                test_path=workspace.relative(file.path),
-                existing="",
-                module=file.module,
-            )
+            file = test_files.find(source, workspace, snapshot.language)
+            return templates.render("tests", **common, **file.variables(workspace), existing="")
         case _:
             request = EditRequest(
                 _EDIT_TASKS[command.name],

@@ -11,11 +11,10 @@ from codeface_lsp.assist.chat import history, prompts, slash
 from codeface_lsp.assist.chat.conversation import Conversation, ConversationStore, Reference, Turn
 from codeface_lsp.assist.chat.place import Place
 from codeface_lsp.assist.chat.prompts import Prompt
-from codeface_lsp.assist.explain import chat_request
 from codeface_lsp.endpoints.token_counter import open_counter
 from codeface_lsp.endpoints.types import Chunk, Endpoint, Timings
 from codeface_lsp.errors import CodeFaceError
-from codeface_lsp.prompting import code_blocks, templates
+from codeface_lsp.prompting import code_blocks
 from codeface_lsp.prompting.code_blocks import CodeBlock
 from codeface_lsp.prompting.languages import answer_language, code_of
 from codeface_lsp.settings import Settings
@@ -147,11 +146,10 @@ class ChatService:
             yield self._finish(conversation, question, text, Chunk(finish_reason="stop"), keep)
             return
         budget = min(self._settings.chat.max_history_tokens, model.context_tokens // 2)
-        request = chat_request(
-            history.messages(self._system(message, place), [*conversation.turns, question], budget, counter),
-            self._settings,
-            model,
-        )
+        human = answer_language(self._settings.chat.language, message)
+        system = answers.system_prompt(human, place.snapshot.language if place is not None else "")
+        turns = [*conversation.turns, question]
+        request = answers.request(history.messages(system, turns, budget, counter), self._settings, model)
         pieces: list[str] = []
         last = Chunk(finish_reason="cancelled")
         try:
@@ -183,11 +181,6 @@ class ChatService:
             last.timings,
             last.model,
         )
-
-    def _system(self, message: str, place: Place | None) -> str:
-        language = answer_language(self._settings.chat.language, message)
-        code = place.snapshot.language if place is not None else ""
-        return templates.render("system", answer_language=language, language=code)
 
     def _instead(self, model: ability.ChatModel, message: str, prompt: Prompt, place: Place | None) -> str:
         """For a model that cannot chat: that it cannot, once, and what is known for certain."""

@@ -89,7 +89,7 @@ def _bare(answer: str, old: str, language: str) -> str:
     """An answer without a fence is taken only if it clearly is the code itself."""
     if answer.strip() and not _NO_ANSWER.match(answer) and old:
         alike = Indel.normalized_similarity(answer.strip(), old.strip())
-        if alike > 0.6 and syntax.parses(_dedented(answer), language) is not False:
+        if alike > 0.6 and syntax.parses(code_blocks.dedented(answer), language) is not False:
             return answer
     raise Problem("holds no code block")
 
@@ -112,7 +112,7 @@ def _only_region(code: str, region: Region, old: str, text: str, language: str) 
 
 
 def _definitions_of(text: str, language: str) -> list[scopes.Scope]:
-    tree = syntax.parse(_dedented(text), language)
+    tree = syntax.parse(code_blocks.dedented(text), language)
     return [] if tree is None else definitions(tree)
 
 
@@ -143,7 +143,3 @@ def _defined_twice(code: str, old: str, language: str) -> str:
 
 def _leaves_out(code: str, old: str) -> bool:
     return any(match.group().strip() not in old for match in _ELISION.finditer(code))
-
-
-def _dedented(code: str) -> str:
-    return code_blocks.reindent(code, "x\n")

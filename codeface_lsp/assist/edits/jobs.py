@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -152,18 +153,15 @@ class EditJobs:
         if snapshot.path is None:
             raise DocumentError("Save the file first, so that its tests get a place.", kind="untitled")
         source = Path(snapshot.path)
-        root = next((r for r in self._workspace.roots if source.is_relative_to(r)), None)
-        file = test_files.find(source, root, snapshot.language)
+        file = test_files.find(source, self._workspace, snapshot.language)
         prompt = templates.render(
             "tests",
             path=self._workspace.relative(source),
             language=snapshot.language,
             code=redaction.redact_range(snapshot.text, place.start, place.end),
             context=self._definitions(snapshot, place, counter),
-            framework=file.framework,
-            test_path=self._workspace.relative(file.path),
             existing="".join((file.text or "").splitlines(keepends=True)[:60]),
-            module=file.module,
+            **file.variables(self._workspace),
         )
         chat = self._request(prompt, snapshot, model)
         return await self._ask(chat, request, lambda answer: _new_tests(answer, file, snapshot))
@@ -177,12 +175,7 @@ class EditJobs:
             retry = templates.render(
                 "retry", language=request.snapshot.language, answer=answer.text, problem=f"it {problem}."
             )
-        again = ChatRequest(
-            [*chat.messages, Message("user", retry)],
-            max_tokens=chat.max_tokens,
-            temperature=chat.temperature,
-            draft_from=chat.draft_from,
-        )
+        again = replace(chat, messages=[*chat.messages, Message("user", retry)])
         second = await answers.collect(answers.stream(self._endpoint, again))
         try:
             return check(second)
@@ -193,13 +186,9 @@ class EditJobs:
             ) from problem
 
     def _request(self, prompt: str, snapshot: Snapshot, model: ability.ChatModel) -> ChatRequest:
-        system = templates.render("system", answer_language="", language=snapshot.language)
-        return ChatRequest(
-            [Message("system", system), Message("user", prompt)],
-            max_tokens=max(1, min(self._settings.chat.max_new_tokens, model.context_tokens // 2)),
-            temperature=_EDIT_TEMPERATURE,
-            draft_from=snapshot.text,
-        )
+        system = answers.system_prompt("", snapshot.language)
+        asked = answers.request([system, Message("user", prompt)], self._settings, model)
+        return replace(asked, temperature=_EDIT_TEMPERATURE, draft_from=snapshot.text)
 
     def _definitions(self, snapshot: Snapshot, place: Region, counter: TokenCounter) -> Sequence[object]:
         return target.definitions(self._workspace, snapshot, place.end, _DEFINITION_TOKENS, counter)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from codeface_lsp.assist.target import extension
+from codeface_lsp.workspace.workspace import Workspace
 
 _JAVASCRIPT = {"javascript", "javascriptreact", "typescript", "typescriptreact"}
 
@@ -22,10 +23,15 @@ class TestFile:
     module: str
     text: str | None
 
+    def variables(self, workspace: Workspace) -> dict[str, str]:
+        """What the prompt for tests says about it."""
+        shown = workspace.relative(self.path)
+        return {"framework": self.framework, "test_path": shown, "module": self.module}
 
-def find(source: Path, root: Path | None, language: str) -> TestFile:
+
+def find(source: Path, workspace: Workspace, language: str) -> TestFile:
     """The existing test file of `source`, or the place for a new one, with the project's framework."""
-    root = root or source.parent
+    root = next((root for root in workspace.roots if source.is_relative_to(root)), source.parent)
     candidates = _candidates(source, root, language)
     path = next((c for c in candidates if c.is_file()), None)
     if path is None:

@@ -7,7 +7,7 @@ from rapidfuzz.distance import Indel
 from codeface_lsp.assist.edits.candidate import Problem
 from codeface_lsp.context import syntax
 from codeface_lsp.context.syntax import Node, SyntaxTree
-from codeface_lsp.prompting.code_blocks import reindent
+from codeface_lsp.prompting.code_blocks import dedented
 
 _LEAST_ALIKE = 0.4
 
@@ -37,21 +37,17 @@ def check_small(old: str, new: str) -> None:
 
 def check_only_documented(old: str, new: str, language: str) -> None:
     """Raise `Problem` if anything but comments and documentation strings differs."""
-    before, after = syntax.parse(_alone(old), language), syntax.parse(_alone(new), language)
+    before, after = syntax.parse(dedented(old), language), syntax.parse(dedented(new), language)
     if before is not None and after is not None and _tokens(before) != _tokens(after):
         raise Problem("changes the code, not only its documentation")
 
 
 def _stands_alone(code: str, language: str) -> bool:
-    alone = _alone(code)
+    alone = dedented(code)
     wrapped = (
         [alone] if language == "python" else [alone, f"class X {{\n{alone}\n}}\n", f"package x\n{alone}"]
     )
     return any(syntax.parses(text, language) for text in wrapped)
-
-
-def _alone(code: str) -> str:
-    return reindent(code, "x\n")
 
 
 def _tokens(tree: SyntaxTree) -> list[str]:

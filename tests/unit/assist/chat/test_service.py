@@ -37,11 +37,11 @@ def place(workspace: Workspace) -> Place:
 
 def test_the_oldest_turns_go_first_and_the_system_prompt_never() -> None:
     turns = [Turn("user" if n % 2 == 0 else "assistant", f"turn {n} " + "word " * 50) for n in range(9)]
-    kept = history.messages("system prompt", turns, 400, EstimatedCounter())
+    kept = history.messages(Message("system", "system prompt"), turns, 400, EstimatedCounter())
     assert kept[0].content == "system prompt"
     assert kept[1].role == "user" and kept[-1].content == turns[-1].content
     assert 2 < len(kept) < len(turns) + 1
-    alone = history.messages("s", turns, 1, EstimatedCounter())
+    alone = history.messages(Message("system", "s"), turns, 1, EstimatedCounter())
     assert [m.content for m in alone] == ["s", turns[-1].content]
 
 
