@@ -26,7 +26,7 @@ from pathlib import Path
 from codeface_lsp.context import syntax
 from codeface_lsp.workspace import store
 from codeface_lsp.workspace.indexing import Indexer
-from codeface_lsp.workspace.store import Reader
+from codeface_lsp.workspace.reader import Reader
 
 PACKAGES = ("sympy", "transformers", "networkx", "torch", "matplotlib", "pip")
 

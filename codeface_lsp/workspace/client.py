@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from codeface_lsp.workspace import store
+from codeface_lsp.workspace.reader import Reader
 
 Report = Callable[[str, float | None], Awaitable[None]]
 """Told a message and the share that is done, from 0 to 1."""
@@ -37,18 +38,18 @@ class IndexClient:
         self.ready = asyncio.Event()
         self._max_file_kb = max_file_kb
         self._notice = notice
-        self._reader: store.Reader | None = None
+        self._reader: Reader | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._changed: list[str] = []
         self._closing = False
 
-    def read(self, question: Callable[[store.Reader], _T], nothing: _T) -> _T:
+    def read(self, question: Callable[[Reader], _T], nothing: _T) -> _T:
         """Ask the index; `nothing` while there is none, or if it is damaged (the writer then repairs it)."""
         try:
             if self._reader is None:
                 if not self.file.exists():
                     return nothing
-                self._reader = store.Reader(self.file)
+                self._reader = Reader(self.file)
             return question(self._reader)
         except sqlite3.Error as error:
             log.info("the index cannot be read now: %s", error)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from codeface_lsp.context import syntax
 from codeface_lsp.context.imports import Import, imports
 from codeface_lsp.workspace.modules import python_files
+from codeface_lsp.workspace.reader import Reader
 from codeface_lsp.workspace.sources import Sources
-from codeface_lsp.workspace.store import Reader, Symbol
+from codeface_lsp.workspace.store import Symbol
 
 _DEPTH = 4
 _PACKAGES = ("__init__.py", "__init__.pyi", "index.ts", "index.js")

@@ -15,8 +15,9 @@ from codeface_lsp.context.tags import definitions
 from codeface_lsp.text.diff import changed_span
 from codeface_lsp.workspace.exports import Exports, is_package
 from codeface_lsp.workspace.modules import javascript_files, python_files
+from codeface_lsp.workspace.reader import Reader
 from codeface_lsp.workspace.sources import Sources
-from codeface_lsp.workspace.store import Reader, Symbol
+from codeface_lsp.workspace.store import Symbol
 
 NAME = re.compile(r"(?<![\w.])([A-Za-z_]\w{2,})")
 ATTRIBUTE = re.compile(r"\.\s*([A-Za-z_]\w{2,})(\s*\()?")

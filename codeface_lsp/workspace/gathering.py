@@ -18,12 +18,12 @@ from codeface_lsp.workspace.facts import Facts
 from codeface_lsp.workspace.finder import Finder
 from codeface_lsp.workspace.ignore import IgnoreRules
 from codeface_lsp.workspace.pieces import HEADER_TOKENS, definition_chunks
+from codeface_lsp.workspace.reader import Reader
 from codeface_lsp.workspace.recent import RecentEdits
 from codeface_lsp.workspace.redaction import redact
 from codeface_lsp.workspace.selected import selected_chunk
 from codeface_lsp.workspace.similar import OpenFiles
 from codeface_lsp.workspace.sources import Sources
-from codeface_lsp.workspace.store import Reader
 from codeface_lsp.workspace.wanted import Wanted
 
 _MOST_FACTS = 32

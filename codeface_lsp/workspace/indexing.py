@@ -26,6 +26,7 @@ from filelock import FileLock, Timeout
 
 from codeface_lsp.workspace import scanning, store
 from codeface_lsp.workspace.ignore import IgnoreRules
+from codeface_lsp.workspace.reader import Reader
 
 _COMMIT_EVERY_S = 1.0
 _REPORT_EVERY_S = 0.25
@@ -63,7 +64,7 @@ class Indexer:
                 self._scan(writer)
             finally:
                 writer.close()
-        reader = store.Reader(self.file)
+        reader = Reader(self.file)
         tell({"ready": reader.counts()})
         reader.close()
 
@@ -94,6 +95,7 @@ class Indexer:
         return 1
 
     def _scan(self, writer: store.Writer) -> None:
+        writer.renew_if_worn()
         self._skip_what_crashed(writer)
         known, skipped = writer.known(), writer.skipped()
         present: dict[str, scanning.Found] = {}
@@ -115,7 +117,7 @@ class Indexer:
         ]
         self._read_all(writer, stale)
         if stale:
-            writer.finish()
+            writer.finish(new=len(stale) > len(present) // 2)
         else:
             writer.commit()
 

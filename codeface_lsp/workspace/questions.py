@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from codeface_lsp.context import languages
 from codeface_lsp.workspace import store
 from codeface_lsp.workspace.client import IndexClient
+from codeface_lsp.workspace.reader import Reader
 from codeface_lsp.workspace.redaction import redact
 from codeface_lsp.workspace.scanning import words_of
 from codeface_lsp.workspace.sources import Sources
@@ -145,7 +146,7 @@ class Questions:
         """Ids by cosine similarity; runs beside the event loop, with a reader of its own."""
         from codeface_lsp.workspace import vectors
 
-        with closing(store.Reader(self._client.file)) as reader:
+        with closing(Reader(self._client.file)) as reader:
             ids, blob = reader.vectors(model)
         if self._vectors is None or self._vectors[:2] != (model, ids):
             self._vectors = (model, ids, vectors.unpack(blob, len(ids), len(vector)))

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,7 +21,7 @@ _MAX_ENTRIES = 1_000_000
 _MINIFIED = 400
 """Files whose lines are longer than this on average are generated."""
 _CHUNK_LINES = 60
-_MAX_WORDS = 80
+_MAX_WORDS = 64
 _SKIPPED_NAMES = """
     .git .hg .svn node_modules __pycache__ .venv venv .tox .nox .mypy_cache .pytest_cache .ruff_cache
     .cache .eggs .gradle .idea .vs bower_components .next .nuxt .terraform .dart_tool .stack-work _build
@@ -104,12 +105,22 @@ def read(root: Path, found: Found) -> FileEntry | None:
 def words_of(text: str) -> list[str]:
     """Lower-case words of a text, each once; identifiers also by their parts."""
     words: dict[str, None] = {}
-    for word in _WORD.findall(text.replace("_", " ")):
-        lower = word.lower()
-        words[lower] = None
-        if lower != word and len(parts := _PART.findall(word)) > 1:
-            words.update((part.lower(), None) for part in parts if len(part) > 2)
+    for word in dict.fromkeys(_WORD.findall(text.replace("_", " "))):
+        if word.islower():
+            words[word] = None
+        else:
+            words.update(_forms(word))
     return list(words)
+
+
+@lru_cache(maxsize=50_000)
+def _forms(word: str) -> dict[str, None]:
+    """A word in lower case, and its parts if it is written in camel case."""
+    lower = word.lower()
+    parts = _PART.findall(word) if lower != word else []
+    return dict.fromkeys(
+        [lower, *(part.lower() for part in parts if len(part) > 2)] if len(parts) > 1 else [lower]
+    )
 
 
 def _definitions(text: str, path: str) -> list[Definition]:

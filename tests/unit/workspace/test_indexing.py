@@ -14,7 +14,7 @@ from codeface_lsp.workspace import scanning, store
 from codeface_lsp.workspace.client import IndexClient
 from codeface_lsp.workspace.ignore import IgnoreRules
 from codeface_lsp.workspace.indexing import Indexer
-from codeface_lsp.workspace.store import Reader
+from codeface_lsp.workspace.reader import Reader
 
 MEGABYTE = 1 << 20
 
@@ -281,3 +281,35 @@ async def test_without_an_index_there_is_nothing_and_no_error(project: Path) -> 
     lone = IndexClient(project, 1024, pytest.fail)
     assert lone.read(lambda reader: reader.counts(), {}) == {}
     await lone.aclose()
+
+
+def test_rare_words_and_words_of_names_count_more(tmp_path: Path) -> None:
+    root = tmp_path / "many"
+    root.mkdir()
+    common = "".join(f"def common_{n}():\n    return shared\n\n\n" for n in range(700))
+    (root / "common.py").write_text(common)
+    (root / "rare.py").write_text(
+        "def first():\n    return shared, walrus\n\n\ndef walrus_name():\n    pass\n"
+    )
+    reader = index(root)
+    found = [symbol.name for symbol, _ in reader.search(["shared", "walrus"])]
+    assert found[:2] == ["first", "walrus_name"] or found[:2] == ["walrus_name", "first"]
+    assert reader.search(["walrus"])[0][0].name == "walrus_name"
+    assert reader.search(["shared"]), "a word of very many definitions finds some of them"
+
+
+def test_an_index_full_of_words_that_lead_nowhere_begins_anew(project: Path) -> None:
+    index(project).close()
+    writer = store.Writer(store.path_of(project))
+    entry = scanning.read(project, scanning.Found("pkg/core.py", 1, 1))
+    assert entry is not None
+    for _ in range(1100):
+        writer.put(entry)
+    writer.commit()
+    before = writer.known()["pkg/core.py"][0]
+    writer.close()
+    reader = index(project)
+    writer = store.Writer(store.path_of(project))
+    assert writer.known()["pkg/core.py"][0] < before
+    assert names(reader, "Engine") == {"pkg/core.py:Engine"}
+    writer.close()
