@@ -10,9 +10,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from codeface_lsp.cli import doctor_checks
+from codeface_lsp.cli import doctor_checks, doctor_machine
 from codeface_lsp.cli.doctor import doctor
-from codeface_lsp.cli.doctor_checks import Check
+from codeface_lsp.cli.doctor_check import Check
+from codeface_lsp.errors import CodeFaceError
 
 
 @pytest.fixture(autouse=True)
@@ -84,3 +85,20 @@ def test_the_report_as_json_carries_every_check_and_the_exit_status(monkeypatch:
     report = json.loads(result.stdout)
     assert result.exit_code == 1 and report["ok"] is False
     assert {"name", "status", "message", "next_step"} == set(report["checks"][0])
+
+
+def test_a_check_that_fails_itself_hides_no_other_and_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuses() -> None:
+        raise CodeFaceError("The runtime directory cannot be read; make it readable.")
+
+    def breaks() -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(doctor_machine, "files", refuses)
+    monkeypatch.setattr(doctor_machine, "memory", breaks)
+    checks = {check.name: check for check in doctor_checks.run_all()}
+    assert checks["files"].status == "error" and checks["files"].next_step
+    assert checks["memory"].status == "warning" and "RuntimeError: a defect" in checks["memory"].message
+    assert checks["memory"].next_step and checks["editors"]
