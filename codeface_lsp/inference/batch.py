@@ -9,15 +9,15 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from transformers.cache_utils import DynamicCache
 
 from codeface_lsp.inference.output import Output
 from codeface_lsp.inference.sampling import Sampler, logprob
 from codeface_lsp.inference.types import Delta, FinishReason, GenerationRequest, Usage
+from codeface_lsp.models.llama import Llama
 from codeface_lsp.models.types import LoadedModel
 
 MOST_ROWS = 16
@@ -49,7 +49,10 @@ class _Row:
 def generate(
     model: LoadedModel, requests: Sequence[GenerationRequest]
 ) -> Generator[None, None, list[list[Delta]]]:
-    """The deltas of every request, in their order; yields between steps so that more urgent work goes first."""
+    """The deltas of every request, in their order; yields between steps so that more urgent work goes first.
+
+    `model` is one that `whole` returned.
+    """
     answers: list[list[Delta]] = [[] for _ in requests]
     for group in _groups(model, requests):
         for row in group:
@@ -72,7 +75,14 @@ def _groups(model: LoadedModel, requests: Sequence[GenerationRequest]) -> list[l
     return groups
 
 
+def whole(model: LoadedModel) -> LoadedModel:
+    """The model with a `forward` of transformers; blocks for seconds where it was loaded without."""
+    return replace(model, model=model.model.whole) if isinstance(model.model, Llama) else model
+
+
 def _run(model: LoadedModel, rows: list[_Row]) -> Generator[None, None, None]:
+    from transformers.cache_utils import DynamicCache  # not before it is needed: the import takes a second
+
     outputs = {row.index: Output(row.deltas.append, row.request.stop, len(row.request.heal)) for row in rows}
     width = max(len(row.prompt) for row in rows)
     tokens = torch.tensor([[0] * (width - len(r.prompt)) + r.prompt for r in rows])
@@ -101,9 +111,7 @@ def _run(model: LoadedModel, rows: list[_Row]) -> Generator[None, None, None]:
         mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
 
 
-def _forward(
-    model: LoadedModel, tokens: torch.Tensor, mask: torch.Tensor, cache: DynamicCache
-) -> torch.Tensor:
+def _forward(model: LoadedModel, tokens: torch.Tensor, mask: torch.Tensor, cache: Any) -> torch.Tensor:
     """Logits of the last column, float32 on the CPU, shape (rows, vocabulary)."""
     accepted = inspect.signature(model.model.forward).parameters
     arguments: dict[str, Any] = {"logits_to_keep": 1} if "logits_to_keep" in accepted else {}

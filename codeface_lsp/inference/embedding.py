@@ -6,12 +6,10 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 import torch
-from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 from codeface_lsp.errors import InvalidRequest
 from codeface_lsp.models.types import LoadedModel
 
-_ENCODERS = frozenset(MODEL_FOR_MASKED_LM_MAPPING_NAMES) | {"t5", "nomic_bert"}
 BATCH_TOKENS = 2048
 """Padded tokens of one forward pass; between passes more urgent work goes first."""
 
@@ -36,11 +34,17 @@ def embed(model: LoadedModel, texts: Sequence[str]) -> Generator[None, None, tup
 
 def check_embeds(model: LoadedModel) -> None:
     """Refuse decoders: their hidden states are made to predict the next token, not to compare texts."""
-    encodes = model.model.config.model_type in _ENCODERS and not hasattr(model.model, "lm_head")
-    if model.role != "embedding" or not encodes:
+    if model.role != "embedding" or not _encodes(model.model):
         raise InvalidRequest(
             f"{model.name} has no embeddings of texts; set an encoder such as all-MiniLM as `model.embedding`."
         )
+
+
+def _encodes(model: Any) -> bool:
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+    encoders = {*MODEL_FOR_MASKED_LM_MAPPING_NAMES, "t5", "nomic_bert"}
+    return model.config.model_type in encoders and not hasattr(model, "lm_head")
 
 
 def _batches(ids: Sequence[Sequence[int]]) -> list[list[int]]:

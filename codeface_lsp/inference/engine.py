@@ -17,7 +17,6 @@ from codeface_lsp.errors import EngineError, InvalidRequest
 from codeface_lsp.inference import batch, threads
 from codeface_lsp.inference.delivery import Delivery
 from codeface_lsp.inference.embedding import embed
-from codeface_lsp.inference.encoder_decoder import EncoderDecoderGeneration
 from codeface_lsp.inference.generation import Control, Generation
 from codeface_lsp.inference.prefix_cache import CacheStats, PrefixCache
 from codeface_lsp.inference.scheduler import Job, Scheduler
@@ -95,7 +94,11 @@ class Engine:
             clock=self._clock,
             submitted=lambda: job.submitted,
         )
-        kind = EncoderDecoderGeneration if state.model.encoder_decoder else Generation
+        kind = Generation
+        if state.model.encoder_decoder:
+            from codeface_lsp.inference.encoder_decoder import EncoderDecoderGeneration
+
+            kind = EncoderDecoderGeneration
         yield from kind(state, request, self._cache, control, emit).steps()
 
     async def embed(self, model: LoadedModel, texts: Sequence[str]) -> tuple[list[list[float]], int]:
@@ -114,7 +117,8 @@ class Engine:
         if model.encoder_decoder:
             return [[delta async for delta in self.generate(model, request)] for request in requests]
         await self._state(model)
-        return await self._work(batch.generate(model, requests), "batch")
+        whole = await aside(batch.whole, model)
+        return await self._work(batch.generate(whole, requests), "batch")
 
     async def _work(self, work: Generator[None, None, T], priority: Priority) -> T:
         """Run a generator on the generation thread, between the steps of sequences, and return its result."""

@@ -20,7 +20,7 @@ from codeface_lsp.inference.kv import SequenceCache, SlabLayer
 from codeface_lsp.inference.projection import Int8Projection, Projection, project
 from codeface_lsp.models.types import LoadedModel
 
-_CLASSES = ("LlamaForCausalLM", "Qwen2ForCausalLM", "MistralForCausalLM")
+_CLASSES = ("Llama", "LlamaForCausalLM", "Qwen2ForCausalLM", "MistralForCausalLM")
 _REFINED = 8
 """Most likely tokens whose logits are computed in full precision."""
 _ROPES = ("default", "linear", "llama3", "yarn")

@@ -1,24 +1,17 @@
-"""Key-value caches that grow in slabs and can be cropped, in the form that transformers' models and ours both use."""
+"""Key-value caches that grow in slabs and can be cropped."""
 
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, Self
 
 import torch
-from transformers.cache_utils import (
-    Cache,
-    CacheLayerMixin,
-    DynamicCache,
-    DynamicLayer,
-    DynamicSlidingWindowLayer,
-)
 
 FIRST_CAPACITY = 256
 GROWTH = 1.5
 
 
-class SlabLayer(CacheLayerMixin):  # type: ignore[misc]
+class SlabLayer:
     """Keys and values of one layer in preallocated slabs of shape (1, heads, capacity, head size).
 
     A layer with a sliding window keeps its whole history too: the attention mask does the windowing, and the layer
@@ -28,8 +21,8 @@ class SlabLayer(CacheLayerMixin):  # type: ignore[misc]
     is_croppable = True
 
     def __init__(self, *, is_sliding: bool = False) -> None:
-        super().__init__()
         self.is_sliding = is_sliding
+        self.is_initialized = False
         self.length = 0
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
@@ -83,7 +76,7 @@ def _slab(like: torch.Tensor, capacity: int) -> torch.Tensor:
     return like.new_empty((*like.shape[:-2], rounded, like.shape[-1]))
 
 
-class SequenceCache(Cache):  # type: ignore[misc]
+class SequenceCache:
     """The KV cache of one sequence.
 
     `croppable` is false where a layer keeps a state that cannot be taken back (linear attention, convolutions); such a
@@ -91,7 +84,7 @@ class SequenceCache(Cache):  # type: ignore[misc]
     """
 
     def __init__(self, layers: list[Any], *, croppable: bool) -> None:
-        super().__init__(layers=layers)
+        self.layers = layers
         self.croppable = croppable
         self._length = 0
 
@@ -107,7 +100,7 @@ class SequenceCache(Cache):  # type: ignore[misc]
     def crop(self, length: int) -> None:
         """Roll every layer back to `length` tokens, also layers that an interrupted pass left at different lengths."""
         for layer in self.layers:
-            surplus = layer.get_seq_length() - length if isinstance(layer, CacheLayerMixin) else 0
+            surplus = layer.get_seq_length() - length if hasattr(layer, "get_seq_length") else 0
             if surplus > 0:
                 layer.crop(-surplus)
         self._length = min(self._length, length)
@@ -118,19 +111,19 @@ class SequenceCache(Cache):  # type: ignore[misc]
             if isinstance(layer, SlabLayer) and layer.is_initialized and layer.keys.shape[-2] < capacity:
                 layer.reserve(capacity)
 
-    def copy(self, length: int) -> SequenceCache:
+    def copy(self, length: int) -> Self:
         """A cache of its own with the first `length` tokens; the whole of it if it is not croppable."""
         if not self.croppable:
             return copy.deepcopy(self)
         layers = []
         for layer in self.layers:
-            twin = SlabLayer(is_sliding=layer.is_sliding)
+            twin = type(layer)(is_sliding=layer.is_sliding)
             if layer.is_initialized:
                 twin.lazy_initialization(layer.keys[:, :, :0], layer.values[:, :, :0])
                 twin.reserve(length + FIRST_CAPACITY)
                 twin.update(layer.keys[:, :, :length], layer.values[:, :, :length])
             layers.append(twin)
-        twin_cache = SequenceCache(layers, croppable=True)
+        twin_cache = type(self)(layers, croppable=True)
         twin_cache.advanced(length)
         return twin_cache
 
@@ -146,16 +139,3 @@ def _tensors(layer: Any) -> list[torch.Tensor]:
         values = value.values() if isinstance(value, dict) else [value]
         found += [item for item in values if isinstance(item, torch.Tensor)]
     return found
-
-
-def new_cache(config: Any) -> SequenceCache:
-    """An empty cache for a model's config, with slabs wherever a layer's states can be cropped."""
-    layers = list(DynamicCache(config=config).layers)
-    plain = (DynamicLayer, DynamicSlidingWindowLayer)
-    if not layers:
-        count = getattr(config, "num_hidden_layers", None) or config.n_layer
-        return SequenceCache([SlabLayer() for _ in range(count)], croppable=True)
-    if all(type(layer) in plain for layer in layers):
-        slabs = [SlabLayer(is_sliding=layer.is_sliding) for layer in layers]
-        return SequenceCache(slabs, croppable=True)
-    return SequenceCache(layers, croppable=False)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 
 from codeface_lsp.inference.interrupts import Check, Hooks
-from codeface_lsp.inference.kv import SequenceCache, new_cache
+from codeface_lsp.inference.kv import SequenceCache
 from codeface_lsp.models.types import LoadedModel
 
 
@@ -43,6 +43,9 @@ class PlainRunner:
 
     def new_cache(self) -> SequenceCache:
         """An empty cache."""
+        # Imported here, because transformers takes a second and the fused runner does not need it.
+        from codeface_lsp.inference.kv_transformers import new_cache
+
         return new_cache(self._config)
 
     def forward(self, tokens: Sequence[int], cache: SequenceCache, keep: int = 1) -> torch.Tensor:

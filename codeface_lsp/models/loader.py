@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from codeface_lsp.errors import ModelLoadError
+from codeface_lsp.models import llama
 from codeface_lsp.models import placement as placing
 from codeface_lsp.models import quantization as quantizing
 from codeface_lsp.models import tokenizer as tokenizers
@@ -123,11 +124,19 @@ def _spills_over(
 def _read(
     checkpoint: Checkpoint, role: Role, placement: Placement, settings: EngineSettings, options: LoadOptions
 ) -> tuple[Any, tokenizers.CheckpointTokenizer]:
+    if _runs_fused(checkpoint, role, placement):
+        config = llama.LlamaConfig.read(checkpoint.config)
+        return _llama_weights(checkpoint, role, placement), _tokenizer(checkpoint, config)
     trust = settings.trust_remote_code or options.trust_remote_code
     config = _config(checkpoint, trust)
     if checkpoint.gguf:
         tokenizer = tokenizers.from_gguf(checkpoint.folder, checkpoint.gguf)
         return _weights(checkpoint, role, placement, config, trust), tokenizer
+    tokenizer = _tokenizer(checkpoint, config)
+    return _weights(checkpoint, role, placement, config, trust), tokenizer
+
+
+def _tokenizer(checkpoint: Checkpoint, config: Any) -> tokenizers.CheckpointTokenizer:
     rows = int(getattr(config, "vocab_size", 0) or 0)
     tokenizer = tokenizers.from_folder(
         checkpoint.folder,
@@ -141,7 +150,19 @@ def _read(
             "together; take both from one checkpoint.",
             kind="tokenizer_mismatch",
         )
-    return _weights(checkpoint, role, placement, config, trust), tokenizer
+    return tokenizer
+
+
+def _runs_fused(checkpoint: Checkpoint, role: Role, placement: Placement) -> bool:
+    """Whether the fused runner will run it, which needs nothing of transformers."""
+    plain = placement.quantization is None and placement.device_map is None and placement.attention == "sdpa"
+    return role != "embedding" and placement.device.type == "cpu" and plain and llama.reads(checkpoint)
+
+
+def _llama_weights(checkpoint: Checkpoint, role: Role, placement: Placement) -> llama.Llama:
+    model, info = llama.read(checkpoint, placement.dtype)
+    _check_keys(info, role, checkpoint)
+    return model
 
 
 def _config(checkpoint: Checkpoint, trust: bool) -> Any:

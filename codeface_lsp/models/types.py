@@ -63,7 +63,7 @@ class LoadedModel:
     """Folder or hub id that it came from."""
     role: Role
     model: Any
-    """A `transformers.PreTrainedModel` in eval mode."""
+    """A `transformers.PreTrainedModel` in eval mode, or a `models.llama.Llama`, which only the fused runner runs."""
     tokenizer: Tokenizer
     family: Family
     context_length: int

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from codeface_lsp.inference import batch
 from codeface_lsp.inference.engine import Engine
 from codeface_lsp.inference.types import Delta, GenerationRequest
 from codeface_lsp.models.loader import load
@@ -48,14 +49,18 @@ def text_of(deltas: list[Delta]) -> str:
 def reference(model: LoadedModel, prompt: list[int], tokens: int) -> list[int]:
     """What transformers' own `generate` says, greedily, end of text included."""
     ids = torch.tensor([prompt], device=model.device)
-    out = model.model.generate(
-        ids,
-        attention_mask=torch.ones_like(ids),
-        max_new_tokens=tokens,
-        do_sample=False,
-        pad_token_id=4,
-        eos_token_id=sorted(model.tokenizer.eos_ids),
-    )[0].tolist()
+    out = (
+        batch.whole(model)
+        .model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=tokens,
+            do_sample=False,
+            pad_token_id=4,
+            eos_token_id=sorted(model.tokenizer.eos_ids),
+        )[0]
+        .tolist()
+    )
     generated = out[1:] if model.encoder_decoder else out[len(prompt) :]
     return [token for token in generated if token not in model.tokenizer.eos_ids]
 
