@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tests.e2e.scripted_chat import ScriptedModel, scripted_server
 from tests.e2e.test_chat import CODE, span
 from tests.e2e.test_edits import messages
 from tests.http_servers import eventually
-from tests.lsp_client import LspClient, ServerError
+from tests.lsp_client import NO_ANSWER, LspClient, ServerError
 
 
 class Editor:
@@ -264,6 +265,56 @@ async def test_an_editor_that_takes_nothing_is_told_where_the_answer_is(
         assert "`codeface chat --show last`" in message
         (kept,) = await conversations(client)
         assert kept["turns"] == 2
+
+
+async def test_a_second_message_waits_for_the_answer_that_streams(
+    codeface_home: Path, tmp_path: Path
+) -> None:
+    model = ScriptedModel(lambda messages: ["one ", "two"], held=True)
+    async with scripted_server(codeface_home, model, tmp_path) as client:
+        editor = Editor(client)
+        await editor.run("codeface.chat", "count")
+        await eventually(lambda: len(model.asked) == 1)
+        model.let(1)
+        await client.until(lambda: editor.chat and "one" in editor.text)
+        editor.type_at_end("\n\n## You\n\nfaster")
+        await editor.run((await editor.actions())["send"])
+        (message,) = await client.until(lambda: messages(client))
+        assert message.startswith("An answer is streaming into this document already;")
+        model.let(1)
+        await client.until(lambda: "one two\n\n## You\n" in editor.text)
+        assert len(model.asked) == 1 and editor.text.endswith("faster")
+
+
+async def test_an_editor_that_does_not_open_the_document_is_told_what_to_do(
+    codeface_home: Path, tmp_path: Path
+) -> None:
+    patched = "chat_document._OPEN_S = 1; server.serve_stdio()"
+    impatient = f"from codeface_lsp import server; from codeface_lsp.lsp import chat_document; {patched}"
+    command = [sys.executable, "-c", impatient]
+    async with scripted_server(codeface_home, ScriptedModel(), tmp_path, command=command) as client:
+        client.on_request["window/showDocument"] = lambda _: NO_ANSWER
+        await client.request("workspace/executeCommand", {"command": "codeface.chat", "arguments": ["hello"]})
+        (message,) = await client.until(lambda: messages(client))
+        assert message == "The editor did not open the chat document; open it and use “CodeFace: send”."
+
+
+async def test_lessons_and_searches_are_chat_documents(codeface_home: Path, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "a.py").write_text(CODE)
+    uri = (project / "a.py").as_uri()
+    model = ScriptedModel()
+    async with scripted_server(codeface_home, model, project, index=True) as client:
+        editor = Editor(client)
+        editor.open(uri, CODE)
+        await editor.run("codeface.lesson", {"uri": uri, "range": span(0, 2), "instruction": "geometry"})
+        await client.until(lambda: editor.answered)
+        assert "## You\n\n/lesson geometry\n\n## CodeFace\n\nHello there." in editor.text
+        assert "with the focus on geometry" in model.asked[-1][1]["content"]
+        await editor.run("codeface.search", "where is the area computed?")
+        await client.until(lambda: len(model.asked) == 2 and editor.answered)
+        assert "`a.py:1-2`" in model.asked[-1][1]["content"] and "_Looked at `a.py:1-2`" in editor.text
 
 
 async def test_a_block_of_the_answer_goes_to_the_file(codeface_home: Path, tmp_path: Path, uri: str) -> None:
