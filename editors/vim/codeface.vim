@@ -25,3 +25,9 @@ function! s:Define() abort
 endfunction
 
 call s:Define()
+
+" Vim's own file types set 'omnifunc' for themselves; this comes after them.
+augroup codeface_ale
+  autocmd!
+  execute 'autocmd FileType' join(g:codeface_languages, ',') 'setlocal omnifunc=ale#completion#OmniFunc'
+augroup END

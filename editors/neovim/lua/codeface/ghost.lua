@@ -1,4 +1,6 @@
 --- Ghost text drawn by ourselves, for Neovim 0.10 and 0.11.
+local compat = require('codeface.compat')
+
 local M = {}
 
 local namespace = vim.api.nvim_create_namespace('codeface.ghost')
@@ -25,7 +27,7 @@ local function cancel()
   if pending.id then
     local client = vim.lsp.get_client_by_id(pending.client_id)
     if client then
-      client.cancel_request(pending.id)
+      compat.call(client, 'cancel_request', pending.id)
     end
   end
   pending = {}
@@ -105,12 +107,7 @@ local function request(client, bufnr, kind)
       received(client, bufnr, at, kind, result)
     end
   end
-  local _, id
-  if vim.fn.has('nvim-0.11') == 1 then
-    _, id = client:request('textDocument/inlineCompletion', params, done, bufnr)
-  else
-    _, id = client.request('textDocument/inlineCompletion', params, done, bufnr)
-  end
+  local _, id = compat.call(client, 'request', 'textDocument/inlineCompletion', params, done, bufnr)
   pending = { id = id, client_id = client.id }
 end
 

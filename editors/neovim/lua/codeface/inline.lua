@@ -65,7 +65,7 @@ function M.notify_partial(client_id, text, accepted, command)
   local client = vim.lsp.get_client_by_id(client_id)
   if client then
     local _, utf16 = vim.str_utfindex(text:sub(1, accepted))
-    client:notify('textDocument/didPartiallyAcceptCompletion', {
+    require('codeface.compat').call(client, 'notify', 'textDocument/didPartiallyAcceptCompletion', {
       item = { insertText = text, command = command },
       acceptedLength = utf16,
     })

@@ -1,4 +1,6 @@
 --- Requests whose answer arrives piece by piece, as `$/progress` of a partial-result token.
+local compat = require('codeface.compat')
+
 local M = {}
 
 local listeners = {}
@@ -33,21 +35,12 @@ function M.request(client, method, params, on_delta, on_done)
     end
   end
   local sent = vim.tbl_extend('force', params, { partialResultToken = token })
-  local ok, id
-  if vim.fn.has('nvim-0.11') == 1 then
-    ok, id = client:request(method, sent, done)
-  else
-    ok, id = client.request(method, sent, done)
-  end
+  local ok, id = compat.call(client, 'request', method, sent, done)
   return function()
     if not ok or not listeners[token] then
       return
     end
-    if vim.fn.has('nvim-0.11') == 1 then
-      client:cancel_request(id)
-    else
-      client.cancel_request(id)
-    end
+    compat.call(client, 'cancel_request', id)
     -- Neovim drops the answer to a cancelled request, so this is its end.
     if listeners[token] then
       done({ code = -32800, message = 'cancelled' })
