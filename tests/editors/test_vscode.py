@@ -299,6 +299,20 @@ def put(folder: Path, name: str, script: str) -> Path:
     return program
 
 
+def test_without_a_server_one_is_offered_and_installed(bare: VsCode, bare_path: Path, project: Path) -> None:
+    configure(bare.folder)
+    bare.run("installing", project, problem="needs Python 3.11 or later, and none was found")
+    put(bare_path, "python3", "echo 3.9")
+    bare.run("installing", project, problem="needs Python 3.11 or later, and this machine has 3.9")
+    # A Python whose environments' pip installs this checkout's server.
+    server = Path(sys.executable).with_name("codeface-lsp")
+    pip = f'/bin/ln -s \'{server}\' "$(/usr/bin/dirname "$0")/codeface-lsp"'
+    put(bare_path, "pip-of-the-environment", pip)
+    make = f'/bin/mkdir -p "$3/bin" && /bin/cp {bare_path}/pip-of-the-environment "$3/bin/python"'
+    put(bare_path, "python3", f'case "$2" in venv) {make};; *) echo 3.12;; esac')
+    bare.run("installing", project)
+
+
 def test_a_server_that_crashes_is_given_up_with_a_message(
     bare: VsCode, project: Path, tmp_path: Path
 ) -> None:
@@ -316,17 +330,3 @@ def test_a_server_of_another_version_is_told(bare: VsCode, project: Path) -> Non
     )
     configure(bare.folder, **{"codeface.server.command": [sys.executable, "-c", start]})
     bare.run("otherVersion", project)
-
-
-def test_without_a_server_one_is_offered_and_installed(bare: VsCode, bare_path: Path, project: Path) -> None:
-    configure(bare.folder)
-    bare.run("installing", project, problem="needs Python 3.11 or later, and none was found")
-    put(bare_path, "python3", "echo 3.9")
-    bare.run("installing", project, problem="needs Python 3.11 or later, and this machine has 3.9")
-    # A Python whose environments' pip installs this checkout's server.
-    server = Path(sys.executable).with_name("codeface-lsp")
-    pip = f'/bin/ln -s \'{server}\' "$(/usr/bin/dirname "$0")/codeface-lsp"'
-    put(bare_path, "pip-of-the-environment", pip)
-    make = f'/bin/mkdir -p "$3/bin" && /bin/cp {bare_path}/pip-of-the-environment "$3/bin/python"'
-    put(bare_path, "python3", f'case "$2" in venv) {make};; *) echo 3.12;; esac')
-    bare.run("installing", project)

@@ -73,13 +73,15 @@ export class Code {
     await this.status(/^CodeFace( ready)?$/);
   }
 
+  /** What the status bar item is called. */
+  async label() {
+    const item = this.page.locator('.statusbar-item[id*="codeface"] [role="button"], .statusbar-item[id*="codeface"] a');
+    return (await item.count()) ? ((await item.first().getAttribute("aria-label")) ?? "").trim() : "no item";
+  }
+
   /** Wait until the status bar item's label matches. */
   async status(pattern) {
-    const item = this.page.locator('.statusbar-item[id*="codeface"] [role="button"], .statusbar-item[id*="codeface"] a');
-    await until(
-      async () => (await item.count()) > 0 && pattern.test(((await item.first().getAttribute("aria-label")) ?? "").trim()),
-      async () => `status ${pattern}, not “${(await item.count()) ? await item.first().getAttribute("aria-label") : "no item"}”`,
-    );
+    await until(async () => pattern.test(await this.label()), async () => `status ${pattern}, not “${await this.label()}”`);
   }
 
   async press(keys) {
