@@ -88,7 +88,9 @@ class Writer:
 
     def _document(self, snapshot: Snapshot) -> DocumentText:
         text = redact_document(snapshot.uri, snapshot.text)
-        return DocumentText(snapshot.uri, snapshot.version, text, self.neighbourhood.of(snapshot))
+        elsewhere = any("completion" in endpoint.roles for endpoint in self._settings.endpoints)
+        neighbours = None if elsewhere else self.neighbourhood.of(snapshot)
+        return DocumentText(snapshot.uri, snapshot.version, text, neighbours)
 
     async def aclose(self) -> None:
         """Stop what goes on beside generations."""
