@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 SMALLEST = 8
-LARGEST = 256
+LARGEST = 1024
 GUESSED_FLOPS = 1.5e11
 _MEMORY = 0.5
 """Weight of the newest measurement."""

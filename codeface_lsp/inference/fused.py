@@ -182,7 +182,10 @@ def _rotated(rows: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.
 
 
 def _mask(start: int, count: int) -> torch.Tensor | None:
-    """What `count` tokens behind `start` others may see; None where causality needs no mask."""
+    """Added to the scores of `count` tokens behind `start` others; None where causality needs no mask.
+
+    In float, made once for all layers: of a mask in bool, every layer would make one.
+    """
     if count == 1 or start == 0:
         return None
-    return torch.ones(count, start + count, dtype=torch.bool).tril_(start)
+    return torch.full((count, start + count), -torch.inf).triu_(start + 1)
