@@ -10,6 +10,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from codeface_lsp.context import excerpt, scopes, syntax
 from codeface_lsp.context.counting import LineCounter
@@ -275,6 +276,7 @@ def site(tree: SyntaxTree | None, snapshot: Snapshot, offset: int, *, secret: bo
     )
 
 
+@lru_cache(maxsize=2)
 def _import_stamp(text: str) -> int:
     return hash(tuple(_IMPORTS.findall(text, 0, _IMPORT_CHARS)))
 

@@ -6,6 +6,7 @@ One table. A language that is missing here works too, by lines.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePath
 
 
@@ -99,6 +100,7 @@ def by_id(language_id: str) -> Language | None:
     return _BY_ID.get(language_id)
 
 
+@lru_cache(maxsize=20_000)
 def of_path(path: str | PurePath) -> Language | None:
     """Return the language of a file by its name, None if unknown."""
     name = PurePath(path).name.lower()

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import time
+from bisect import bisect_right
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import accumulate
 from typing import TypeAlias
 
 import tree_sitter
@@ -26,6 +28,7 @@ MAX_CHARS = 2_000_000
 TIME_LIMIT_S = 0.75
 """Time on the processor: on a busy machine a parse may take longer by the clock."""
 _SLICE = 1 << 16
+_MARK_CHARS = 4096
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +42,7 @@ class SyntaxTree:
         self._data = data
         self._tree = tree
         self._ascii = len(data) == len(text)
+        self._known_marks: list[int] | None = None
 
     @property
     def root(self) -> Node:
@@ -61,11 +65,28 @@ class SyntaxTree:
 
     def byte(self, offset: int) -> int:
         """Byte offset of a code-point offset."""
-        return offset if self._ascii else len(_encode(self.text[:offset]))
+        if self._ascii:
+            return offset
+        mark = offset // _MARK_CHARS
+        return self._marks()[mark] + len(_encode(self.text[mark * _MARK_CHARS : offset]))
 
     def char(self, byte: int) -> int:
         """Code-point offset of a byte offset."""
-        return byte if self._ascii else len(self._data[:byte].decode("utf-8"))
+        if self._ascii:
+            return byte
+        marks = self._marks()
+        mark = bisect_right(marks, byte) - 1
+        return mark * _MARK_CHARS + len(self._data[marks[mark] : byte].decode("utf-8"))
+
+    def _marks(self) -> list[int]:
+        """Byte offsets of every `_MARK_CHARS`-th character."""
+        if self._known_marks is None:
+            sizes = (
+                len(_encode(self.text[start : start + _MARK_CHARS]))
+                for start in range(0, len(self.text), _MARK_CHARS)
+            )
+            self._known_marks = list(accumulate(sizes, initial=0))
+        return self._known_marks
 
     def span(self, node: Node) -> tuple[int, int]:
         """Code-point offsets `(start, end)` of a node."""

@@ -83,6 +83,9 @@ class Facts:
         self._names = Counter(NAME.findall(scanned))
         self._importing = Counter(item.local for item in self.imports)
         self._exported: dict[str, list[Symbol]] = {}
+        self._methods: dict[tuple[str, str], list[Symbol]] = {}
+        self.known_bases: dict[int, list[str]] = {}
+        """Names of what a class inherits from, by its id, as far as they were asked for."""
         self.own = frozenset() if tree is None else frozenset(d.name for d in definitions(tree))
         self._modules = self._files_of_modules()
         self.imported = self._resolve_imported()
@@ -129,6 +132,14 @@ class Facts:
             found.sort(key=lambda symbol: symbol.name.startswith("_"))
             known = self._exported[alias] = list({symbol.id: symbol for symbol in found}.values())
         return known
+
+    def methods_of(self, classes: Sequence[tuple[str, str]]) -> list[Symbol]:
+        """Methods of classes, each given by its file and its name."""
+        unknown = [each for each in classes if each not in self._methods]
+        self._methods |= {each: [] for each in unknown}
+        for symbol in self.reader.methods_of(unknown):
+            self._methods[symbol.path, symbol.parent].append(symbol)
+        return [symbol for each in classes for symbol in self._methods[each]]
 
     def _passed_on(self, path: str) -> list[Symbol]:
         """Definitions that a package's `__init__` imports for others to use."""

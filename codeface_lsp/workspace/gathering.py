@@ -44,6 +44,7 @@ class Gatherer:
         rules: IgnoreRules,
     ) -> None:
         self.root = root
+        self._prefix = f"{str(root).rstrip('/')}/"
         self.client = client
         self.sources = Sources(root)
         self._rules = rules
@@ -53,10 +54,11 @@ class Gatherer:
 
     def allowed(self, path: str) -> bool:
         """Whether a model may see the file of this relative path."""
-        return self._rules.reason(self.root / path) is None
+        return self._rules.reason(f"{self._prefix}{path}") is None
 
     def gather(self, sight: Sight, path: str, settings: ContextSettings) -> Gathered:
         """Chunks for a sight of the file at `path` (relative)."""
+        self.sources.look_again()
         counter, budget = sight.counter, sight.budget
         share = int(budget * _OTHERS)
         own = self._enclosing(sight, path, share)
@@ -65,7 +67,7 @@ class Gatherer:
         edits = [edit for edit in edits if all(edit.text != chunk.text for chunk in similar)]
         left = budget - sum(chunk.tokens for chunk in (*own, *similar, *edits))
         found = self.wanted(sight, path) if settings.definitions else []
-        shown = [want for want in found if self.allowed(want.symbol.path)]
+        shown = (want for want in found if self.allowed(want.symbol.path))
         definitions = definition_chunks(shown, self.sources, left, counter)
         return Gathered((*similar, *edits, *definitions, *own))
 
@@ -85,6 +87,8 @@ class Gatherer:
         """The definition of the popup's selected item, whose text ends at the cursor."""
         if self.client is None:
             return None
+
+        self.sources.look_again()
 
         def ask(reader: Reader) -> ExtraContext | None:
             facts = self._facts_of(reader, sight, path)

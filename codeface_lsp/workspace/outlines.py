@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
 
 from codeface_lsp.workspace.facts import NAME, Facts, by_name
 from codeface_lsp.workspace.store import Symbol
@@ -54,7 +53,7 @@ class Outlines:
         typed = [want.symbol for want in near if want.symbol.name in types] + known
         self._add_ancestors(ranks, typed)
         shown: Counter[tuple[str, str]] = Counter()
-        for symbol in self._facts.reader.methods_of(list(ranks)):
+        for symbol in self._facts.methods_of(list(ranks)):
             owner = (symbol.path, symbol.parent)
             rank = ranks[owner]
             at_cursor = rank < _BASE
@@ -91,10 +90,14 @@ class Outlines:
             classes = [s for s in self._classes(origins) if _key(s) not in ranks]
             ranks |= {_key(symbol): bases[symbol.name] for symbol in classes}
 
-    def _bases_of(self, symbol: Symbol) -> Iterable[str]:
-        lines = self._facts.sources.lines(symbol.path)
-        found = _HEADER.search("\n".join(lines[symbol.start : max(symbol.start + 1, symbol.body)]))
-        return NAME.findall(f"{found[1]} {found[2]}") if found else ()
+    def _bases_of(self, symbol: Symbol) -> list[str]:
+        known = self._facts.known_bases.get(symbol.id)
+        if known is None:
+            lines = self._facts.sources.lines(symbol.path)
+            found = _HEADER.search("\n".join(lines[symbol.start : max(symbol.start + 1, symbol.body)]))
+            known = NAME.findall(f"{found[1]} {found[2]}") if found else []
+            self._facts.known_bases[symbol.id] = known
+        return known
 
     def _receivers(self) -> dict[str, float]:
         """Names before a dot in sight, with the ranks of what their objects can do."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from codeface_lsp.context.counting import LineCounter
 from codeface_lsp.context.parts import ExtraContext, Source
@@ -28,6 +30,11 @@ HEADER_TOKENS = 4
 """What the separator before a file name and the line end after it cost at most, beside the name's own tokens."""
 
 
+_KNOWN_FORMS = 4_000
+_forms: OrderedDict[tuple[Symbol, bool, bool], tuple[Sequence[str], list[str]]] = OrderedDict()
+"""Texts made of definitions, and the lines that they were made from: the same ones are wanted again and again."""
+
+
 class _Piece:
     """One definition, in forms from the shortest to the fullest; `text` is the one that is shown."""
 
@@ -38,14 +45,14 @@ class _Piece:
 
 
 def definition_chunks(
-    wanted: Sequence[Wanted], sources: Sources, budget: int, counter: LineCounter
+    wanted: Iterable[Wanted], sources: Sources, budget: int, counter: LineCounter
 ) -> list[ExtraContext]:
     """Chunks of at most `budget` tokens together, one for each file, the most wanted last, next to the code."""
     chosen: list[_Piece] = []
     files: dict[str, int] = {}
     owners: set[tuple[str, str]] = set()
     spent = 0
-    for want in wanted[:_MOST]:
+    for want in islice(wanted, _MOST):
         piece = _piece(want, sources)
         if piece is None:
             continue
@@ -86,11 +93,22 @@ def signature_of(symbol: Symbol, lines: Sequence[str]) -> str:
 
 
 def _piece(want: Wanted, sources: Sources) -> _Piece | None:
+    lines = sources.lines(want.symbol.path)
+    key = (want.symbol, want.in_sight, want.brief)
+    known = _forms.get(key)
+    if known is None or known[0] is not lines:
+        known = _forms[key] = (lines, _forms_of(want, lines))
+        if len(_forms) > _KNOWN_FORMS:
+            _forms.popitem(last=False)
+    return _Piece(want, known[1]) if known[1] else None
+
+
+def _forms_of(want: Wanted, lines: Sequence[str]) -> list[str]:
+    """Texts for a definition from the shortest to the fullest; none if the file moved on."""
     symbol = want.symbol
-    lines = sources.lines(symbol.path)
     signature = signature_of(symbol, lines)
     if not signature:
-        return None
+        return []
     forms = [signature]
     if not want.in_sight or len(signature) > _LONG_SIGNATURE:
         forms.insert(0, compact(signature, symbol.kind))
@@ -101,7 +119,7 @@ def _piece(want: Wanted, sources: Sources) -> _Piece | None:
         forms.append(f"{signature}\n{_INDENT.match(signature)[0]}    {doc}")  # type: ignore[index]
     if symbol.kind != "variable" and symbol.body <= symbol.end <= symbol.start + _SMALL_BODY:
         forms.append("\n".join(lines[symbol.start : symbol.end + 1]))
-    return _Piece(want, list(dict.fromkeys(forms)))
+    return list(dict.fromkeys(forms))
 
 
 def compact(signature: str, kind: str) -> str:

@@ -119,6 +119,7 @@ class Questions:
         done, after = 0, 0
         while batch := self._without_vector(embedder.model, after):
             after = batch[-1].id
+            self._sources.look_again()
             batch = [symbol for symbol in batch if self._allowed(symbol.path)]
             embedded = await embedder.embed([self._text(symbol) or symbol.name for symbol in batch])
             rows = [(symbol.id, vectors.pack(vector)) for symbol, vector in zip(batch, embedded, strict=True)]
@@ -165,6 +166,7 @@ class Questions:
         self, ranked: list[tuple[Symbol, float]], limit: int, most_lines: int = _MAX_LINES
     ) -> list[Answer]:
         answers: list[Answer] = []
+        self._sources.look_again()
         for symbol, score in ranked:
             if not self._allowed(symbol.path):
                 continue

@@ -43,6 +43,8 @@ _ORDINARY = re.compile(r"^(?:[a-z]+|[A-Z_]+|x+|\*+|\.+|<.*|\$.*|%.*|\{.*)$")
 _lines: dict[str, str] = {}
 _values: dict[str, str] = {}
 _documents: dict[str, str] = {}
+_searched = ""
+"""The last text that was searched for key blocks and has none."""
 
 
 def redact(text: str) -> str:
@@ -76,6 +78,11 @@ def redact_document(uri: str, text: str) -> str:
         if len(_documents) > _KNOWN_DOCUMENTS:
             del _documents[next(iter(_documents))]
     return masked
+
+
+def redact_line(line: str) -> str:
+    """Redact one line that is known to lie in no key block."""
+    return _line(line)
 
 
 def restore(text: str) -> str:
@@ -119,8 +126,15 @@ def secret_at(text: str, offset: int) -> bool:
 
 def key_blocks(text: str) -> list[tuple[int, int]]:
     """Where private keys stand, header and body."""
-    if _KEY_MARK not in text and "PuTTY-User-Key" not in text:
-        return []
+    global _searched  # one key asks for the same document several times
+    if _searched is not text:
+        if _KEY_MARK in text or "PuTTY-User-Key" in text:
+            return _find_key_blocks(text)
+        _searched = text
+    return []
+
+
+def _find_key_blocks(text: str) -> list[tuple[int, int]]:
     return [match.span() for pattern in (_KEY_BLOCK, _PUTTY) for match in pattern.finditer(text)]
 
 

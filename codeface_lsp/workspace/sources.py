@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
+from typing import overload
 
-from codeface_lsp.workspace.redaction import redact
+from codeface_lsp.workspace.redaction import key_blocks, redact, redact_line
 
 _FILES = 256
 _MAX_BYTES = 4_000_000
+
+
+class MaskedLines(Sequence[str]):
+    """Lines of a text; each is searched for secrets when it is first looked at, which of most never happens."""
+
+    def __init__(self, text: str) -> None:
+        self._lines = (redact(text) if key_blocks(text) else text).split("\n")
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [redact_line(line) for line in self._lines[index]]
+        return redact_line(self._lines[index])
 
 
 class Sources:
@@ -16,8 +39,9 @@ class Sources:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._open: dict[str, tuple[str, list[str] | None]] = {}
-        self._read: OrderedDict[str, tuple[tuple[int, int], list[str]]] = OrderedDict()
+        self._open: dict[str, tuple[str, MaskedLines | None]] = {}
+        self._read: OrderedDict[str, tuple[tuple[int, int], MaskedLines]] = OrderedDict()
+        self._current: set[str] = set()
 
     def opened(self, path: str, text: str) -> None:
         """An editor shows `path`, whatever is on disk."""
@@ -29,31 +53,39 @@ class Sources:
         """The file on disk counts again."""
         self._open.pop(path, None)
 
-    def lines(self, path: str) -> list[str]:
+    def look_again(self) -> None:
+        """A new question: files that were read may have changed since the one before."""
+        self._current.clear()
+
+    def lines(self, path: str) -> Sequence[str]:
         """Lines of a file without their ends; none if it cannot be read."""
         known = self._open.get(path)
         if known is not None:
             text, lines = known
             if lines is None:
-                lines = redact(text).split("\n")
+                lines = MaskedLines(text)
                 self._open[path] = (text, lines)
             return lines
         return self._from_disk(path)
 
-    def _from_disk(self, path: str) -> list[str]:
+    def _from_disk(self, path: str) -> Sequence[str]:
+        known = self._read.get(path)
+        if known is not None and path in self._current:
+            return known[1]
         file = self._root / path
         try:
             status = file.stat()
             stamp = (status.st_mtime_ns, status.st_size)
-            known = self._read.get(path)
             if known is not None and known[0] == stamp:
                 self._read.move_to_end(path)
+                self._current.add(path)
                 return known[1]
             if status.st_size > _MAX_BYTES:
                 return []
-            lines = redact(file.read_bytes().decode("utf-8", "replace")).split("\n")
+            lines = MaskedLines(file.read_bytes().decode("utf-8", "replace"))
         except OSError:
             return []
+        self._current.add(path)
         self._read[path] = (stamp, lines)
         if len(self._read) > _FILES:
             self._read.popitem(last=False)
