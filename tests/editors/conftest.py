@@ -126,7 +126,8 @@ class House:
                 os.kill(running["pid"], signal.SIGTERM)
 
 
-def _house(**settings: str) -> Iterator[House]:
+def house(**settings: str) -> Iterator[House]:
+    """A house with its own settings, gone with its engine at the end."""
     folder = Path(tempfile.mkdtemp(prefix="cf-"))  # short: some editors put sockets below it
     environment = {
         "HOME": str(folder / "user"),
@@ -137,10 +138,10 @@ def _house(**settings: str) -> Iterator[House]:
         **settings,
     }
     (folder / "user").mkdir()
-    house = House(folder / "codeface", environment)
-    yield house
-    house.stop_engine()
-    keep_logs(house.path / "logs", folder.name)
+    built = House(folder / "codeface", environment)
+    yield built
+    built.stop_engine()
+    keep_logs(built.path / "logs", folder.name)
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -153,7 +154,7 @@ def keep_logs(logs: Path, name: str) -> None:
 @pytest.fixture(scope="session")
 def bundled() -> Iterator[House]:
     """The real server and its engine with the bundled model, which shows whatever it thinks of."""
-    yield from _house(CODEFACE_COMPLETION__MIN_CONFIDENCE="-100")
+    yield from house(CODEFACE_COMPLETION__MIN_CONFIDENCE="-100")
 
 
 @pytest.fixture(scope="session")
@@ -167,7 +168,7 @@ def scripted_server() -> Iterator[ScriptedServer]:
 def scripted(scripted_server: ScriptedServer) -> Iterator[House]:
     """The real server, which asks `scripted_server` for everything."""
     endpoint = {"name": "scripted", "url": scripted_server.url, "dialect": "openai", "fim": "starcoder"}
-    yield from _house(CODEFACE_ENDPOINTS=json.dumps([endpoint]))
+    yield from house(CODEFACE_ENDPOINTS=json.dumps([endpoint]))
 
 
 @pytest.fixture

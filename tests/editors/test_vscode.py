@@ -82,8 +82,7 @@ class VsCode:
         return dict(json.loads(answer.stdout.splitlines()[-1]))
 
 
-@pytest.fixture(scope="session")
-def vsix() -> Path:
+def package() -> Path:
     """The extension as one command packages it."""
     node = find_editor("code")
     binaries = Path(node.executable).parent
@@ -99,6 +98,12 @@ def vsix() -> Path:
     )
     assert packaged.returncode == 0, packaged.stdout + packaged.stderr
     return EXTENSION / "dist" / "codeface.vsix"
+
+
+@pytest.fixture(scope="session")
+def vsix() -> Path:
+    """The packaged extension."""
+    return package()
 
 
 def configure(folder: Path, **settings: Any) -> None:

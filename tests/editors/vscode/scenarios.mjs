@@ -1,5 +1,5 @@
 // What a user does in VS Code. Each scenario throws when it does not see what it must see; what it returns is JSON.
-import { readFile } from "node:fs/promises";
+import { readFile, readdir } from "node:fs/promises";
 import * as path from "node:path";
 import { until } from "./driver.mjs";
 
@@ -60,6 +60,53 @@ export async function openToGhost(code) {
   };
   await until(() => code.ghost(), "ghost text", { again: retype });
   return { openToGhostMs: Date.now() - began };
+}
+
+/** From the file's text on the screen to its first ghost text, in a window that has just been opened. */
+export async function coldGhost(code) {
+  const began = Date.now();
+  await code.folder("shapes.py");
+  const seen = Date.now();
+  await code.end();
+  await code.type("\nfor shape in sha");
+  const retype = async () => {
+    await code.press("Backspace");
+    await code.type("a");
+  };
+  await until(() => code.ghost(), "ghost text", { again: retype, every: 1500 });
+  return { seenToGhostMs: Date.now() - seen, loadMs: seen - began };
+}
+
+/** Three windows on one folder: the engines of this house, and the resident memory of each language server in MiB. */
+export async function threeWindows(code) {
+  const windows = [code, await code.another(), await code.another()];
+  for (const window of windows) {
+    await window.folder("shapes.py");
+    await window.ready();
+    await window.end();
+    await window.type("\nfor shape in sha");
+    await window.waitForGhost(/\S/, "a");
+  }
+  const found = { engines: 0, serversMiB: [] };
+  for (const pid of await readdir("/proc")) {
+    const read = (name) => readFile(`/proc/${pid}/${name}`, "utf8").catch(() => "");
+    if (!/^\d+$/.test(pid) || !(await read("environ")).includes(`CODEFACE_HOME=${code.config.home}`)) continue;
+    const command = await read("cmdline");
+    if (command.includes("codeface_lsp.serving")) found.engines += 1;
+    if (command.includes("codeface-lsp")) found.serversMiB.push(Number(/VmRSS:\s+(\d+)/.exec(await read("status"))[1]) / 1024);
+  }
+  return found;
+}
+
+/** Milliseconds that activation took, in a few windows. */
+export async function activations(code) {
+  const times = [];
+  for (let window = 0; window < 3; window++) {
+    await code.folder("shapes.py");
+    await code.ready();
+    times.push(await activation(code));
+  }
+  return { times };
 }
 
 /** The scripted suggestion: taken by word and then whole, by line; another one instead of it; and none of them. */
