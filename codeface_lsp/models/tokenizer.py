@@ -38,6 +38,7 @@ class CheckpointTokenizer:
         spec: dict[str, Any],
         *,
         eos_ids: frozenset[int] = frozenset(),
+        eos_id: int | None = None,
         bos_id: int | None = None,
         chat_template: str | None = None,
     ) -> None:
@@ -53,6 +54,7 @@ class CheckpointTokenizer:
         self._vocabulary = self._plain.get_vocab(with_added_tokens=True)
         self.vocab_size = max(self._vocabulary.values(), default=-1) + 1
         self.eos_ids = eos_ids
+        self.eos_id = eos_id if eos_id is not None else min(eos_ids, default=None)
         self.bos_id = bos_id
         self.chat_template = chat_template
 
@@ -168,6 +170,7 @@ def from_folder(
         return CheckpointTokenizer(
             spec,
             eos_ids=frozenset(eos_ids) | ({eos} if eos is not None else set()),
+            eos_id=eos,
             bos_id=bos if bos is not None else bos_id,
             chat_template=template_in(folder),
         )

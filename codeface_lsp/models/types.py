@@ -22,6 +22,8 @@ class Tokenizer(Protocol):
 
     vocab_size: int
     eos_ids: frozenset[int]
+    eos_id: int | None
+    """The one of them that a chat template calls `eos_token`."""
     bos_id: int | None
     chat_template: str | None
 

@@ -22,8 +22,10 @@ class ChatRenderer:
 
     def _render(self, turns: Sequence[Turn]) -> ChatPrompt:
         tokenizer = self._tokenizer
-        eos = next((tokenizer.spelling(i) for i in sorted(tokenizer.eos_ids)), None)
-        bos = tokenizer.spelling(tokenizer.bos_id) if tokenizer.bos_id is not None else None
+        bos, eos = (
+            None if token is None else tokenizer.spelling(token)
+            for token in (tokenizer.bos_id, tokenizer.eos_id)
+        )
         return chat.render(
             turns, family=self._model.family, template=tokenizer.chat_template, bos=bos, eos=eos
         )

@@ -39,6 +39,7 @@ class MockTokenizer:
 
     vocab_size = 257
     eos_ids = frozenset({_END})
+    eos_id: int | None = _END
     bos_id: int | None = None
     chat_template: str | None = None
 

@@ -88,6 +88,18 @@ def test_a_conversation_becomes_the_tokens_of_the_models_own_tokenizer(
     assert "<unk>" not in own.convert_ids_to_tokens(expected)
 
 
+def test_the_end_of_text_is_the_one_that_the_tokenizer_names(tmp_path: Path) -> None:
+    """Checkpoints list several, and the template's `eos_token` need not be the first."""
+    own = checkpoint("byte-level", TEMPLATES["zephyr"], tmp_path)
+    tokenizer = from_folder(tmp_path, eos_ids=[0])
+    model: Any = SimpleNamespace(tokenizer=tokenizer, family=FAMILIES["plain"])
+    renderer = ChatRenderer(model)
+    turns = [{"role": m.role, "content": m.content} for m in CONVERSATION]
+    text = str(own.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+    assert renderer.ids(CONVERSATION).count(tokenizer.token_id("</s>")) == text.count("</s>") == 4
+    assert {0, tokenizer.token_id("</s>")} <= renderer.stop_ids(CONVERSATION)
+
+
 def test_a_marker_that_somebody_types_stays_text_with_its_blanks(tmp_path: Path) -> None:
     checkpoint("greedy markers", TEMPLATES["phi3"], tmp_path)
     tokenizer = from_folder(tmp_path)
