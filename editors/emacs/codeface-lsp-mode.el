@@ -45,5 +45,10 @@ The rest of WORKSPACE's progress is lsp-mode's."
                          :mode 'detached
                          :error-handler (lambda (err) (funcall failed (lsp-get err :message)))))))
 
+(defun codeface-lsp-mode-about (from to)
+  "The document and the part between FROM and TO, as parameters."
+  (list :textDocument (lsp--text-document-identifier)
+        :range (lsp--region-to-range from to)))
+
 (provide 'codeface-lsp-mode)
 ;;; codeface-lsp-mode.el ends here

@@ -39,6 +39,7 @@
 (declare-function jsonrpc-notify "jsonrpc")
 (declare-function codeface-lsp-mode-register "codeface-lsp-mode")
 (declare-function codeface-lsp-mode-request "codeface-lsp-mode")
+(declare-function codeface-lsp-mode-about "codeface-lsp-mode")
 (declare-function lsp-deferred "lsp-mode")
 (declare-function lsp-inline-completion-mode "lsp-inline-completion")
 
@@ -402,7 +403,7 @@ What stands under the last `## You' is sent with \\[codeface-chat-send]."
   (let ((from (if (use-region-p) (region-beginning) (point)))
         (to (if (use-region-p) (region-end) (point))))
     (if (eq codeface-client 'lsp-mode)
-        (list :textDocument (list :uri (concat "file://" (buffer-file-name))))
+        (codeface-lsp-mode-about from to)
       (list :textDocument (eglot--TextDocumentIdentifier)
             :range (list :start (eglot--pos-to-lsp-position from)
                          :end (eglot--pos-to-lsp-position to))))))

@@ -40,9 +40,13 @@ def test_the_client_does_everything(
     scripted_server.answers["return (x) + (x)"] = "```python\ndef double(x):\n    return x + x\n```\n"
     scripted_server.answers["What is the answer?"] = "It is:\n\n```python\nANSWER = 42\n```\n"
     tests = str(HERE / f"{client}-test.el")
+    scripted_server.requests.clear()
     result = emacs(scripted, project, "-l", tests, "-f", "ert-run-tests-batch-and-exit")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "0 unexpected" in result.stderr + result.stdout
+    if client == "lsp-mode":
+        chats = [str(request["messages"]) for request in scripted_server.requests if "messages" in request]
+        assert any("What is the answer?" in chat and "for shape in shapes" in chat for chat in chats)
 
 
 def test_the_package_compiles_without_warnings(scripted: House, project: Path, tmp_path: Path) -> None:
