@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from codeface_lsp.context import excerpt, scopes, syntax
+from codeface_lsp.context import excerpt, scopes, sites, syntax
 from codeface_lsp.context.counting import LineCounter
 from codeface_lsp.context.excerpt import Frame
 from codeface_lsp.context.parts import Budget, ExtraContext, Parts, Site, TokenCounter
@@ -108,7 +108,7 @@ class ContextBuilder:
         lines = self._lines(counter)
         rest = excerpt.line_suffix(text, offset, budget.suffix, lines)
         rest = self._mask(text, offset, offset + len(rest)) if rest else rest
-        matters = not scopes.closing_only(rest)
+        matters = not sites.closing_only(rest)
         room = budget.total - OVERHEAD - (lines.line(rest + "\n") if matters else 0)
         frame = self._frame(document, snapshot, tree, offset, budget, room, lines)
         if selected:
@@ -262,14 +262,14 @@ def site(tree: SyntaxTree | None, snapshot: Snapshot, offset: int, *, secret: bo
     """What the syntax says about a place; without a tree, what its line says."""
     text = snapshot.text
     before, after = text[max(0, offset - 1) : offset], text[offset : offset + 1]
-    comment = tree is not None and scopes.in_comment(tree, offset)
-    string = tree is not None and not comment and scopes.in_string(tree, offset)
+    comment = tree is not None and sites.in_comment(tree, offset)
+    string = tree is not None and not comment and sites.in_string(tree, offset)
     plain = not comment and not string
     return Site(
         in_comment=comment,
         in_string=string,
-        in_arguments=plain and scopes.in_arguments(tree, text, offset),
-        multiline=plain and scopes.multiline(tree, text, offset, snapshot.language),
+        in_arguments=plain and sites.in_arguments(tree, text, offset),
+        multiline=plain and sites.multiline(tree, text, offset, snapshot.language),
         mid_word=bool(before and after) and _is_word(before) and _is_word(after),
         secret=secret,
         enclosing=() if tree is None else scopes.names(tree, offset),

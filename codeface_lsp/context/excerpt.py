@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from codeface_lsp.context.counting import LineCounter
 from codeface_lsp.context.parts import Budget, ExtraContext
-from codeface_lsp.context.scopes import closing_only
+from codeface_lsp.context.sites import closing_only
 from codeface_lsp.context.syntax import Node, SyntaxTree
 
 FILL = 0.75

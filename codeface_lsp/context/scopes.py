@@ -1,4 +1,4 @@
-"""What encloses a place: functions, classes, blocks; and what kind of place it is.
+"""What encloses a place: functions, classes, blocks.
 
 Node types are recognised by the words that grammars agree on (`function_definition`, `method_declaration`,
 `class_body`), so that one set of rules serves every language; no tree gives whole lines instead.
@@ -7,11 +7,9 @@ Node types are recognised by the words that grammars agree on (`function_definit
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from codeface_lsp.context import languages
 from codeface_lsp.context.syntax import Node, SyntaxTree
 
 Kind = Literal["function", "class", "block", "statement", "lines"]
@@ -61,28 +59,11 @@ _NAMED_LIKE_OTHERS = {
 """Node types that define something in other languages only."""
 _ELIXIR_FUNCTIONS = frozenset({"def", "defp", "defmacro", "defmacrop", "test"})
 _ELIXIR_CLASSES = frozenset({"defmodule", "defprotocol", "defimpl"})
-_BLOCK = re.compile(
+BLOCK = re.compile(
     r"^([Bb]lock|statement_block|compound_statement|do_block|body_statement|code_block|switch_body|LabeledStatement)$"
     r"|^(if|for|while|with|try|match|switch|foreach|unless|case|do|loop|select|using|lock|repeat|guard|when)"
     r"_(statement|expression|block)$|^(for_in_statement|for_range_loop|if_let_expression)$"
 )
-_STRING = re.compile(
-    r"string|^(char_literal|rune_literal|character|heredoc_body|quoted_\w+|charlist|sigil)$|template_literal"
-)
-_NOT_STRING = re.compile(
-    r"interpolat|substitution|^string_type$|_start$|concatenated|^expansion$|embedded_expression"
-)
-_CODE_IN_STRING = re.compile(r"interpolation|substitution|embedded|interpolated_expression|^expansion$")
-_ARGUMENTS = re.compile(
-    r"^(argument_list|arguments|value_arguments|call_suffix|argument|method_arguments|template_argument_list)$"
-)
-_BRACKETED = re.compile(
-    r"argument|parameter|list|tuple|dictionary|object$|array|set$|parenthesized|subscript|literal_value|initializer|pair$"
-)
-_OPENS_BLOCK = re.compile(r"(:|\{|=>|->|\bdo|\bthen|\bbegin|\belse|\bwhere|\bof)\s*$")
-_OPENS_BLOCK_INDENTED = re.compile(r":\s*(#.*)?$|\b(where|of|do|then|else)\s*$")
-_CLOSERS = re.compile(r"[)\]}>\"'`;,:\s]*\Z")
-_CALL_SCAN = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +112,14 @@ def smallest(tree: SyntaxTree | None, text: str, start: int, end: int) -> Scope:
             node = node.parent
         if node.parent is not None and not node.is_error:
             return _whole_lines(tree, node, scope_of(tree, node))
-    first, last = _line_start(text, start), _line_end(text, end)
+    first, last = line_start(text, start), line_end(text, end)
     return Scope("lines", "", first, last, last, "")
 
 
 def block(tree: SyntaxTree, start: int, end: int) -> Scope | None:
     """The smallest whole block statement (loop, condition, ...) or scope around a place."""
     for node in tree.ancestors(start, end):
-        if is_scope(tree, node) or _BLOCK.match(node.type):
+        if is_scope(tree, node) or BLOCK.match(node.type):
             return scope_of(tree, node)
     return None
 
@@ -185,7 +166,7 @@ def scope_of(tree: SyntaxTree, node: Node) -> Scope:
     start, end = tree.span(outer)
     body = _body(node)
     body_start = end if body is None else tree.span(body)[0]
-    kind: Kind = scope_kind(node, tree.grammar) or ("block" if _BLOCK.match(node.type) else "statement")
+    kind: Kind = scope_kind(node, tree.grammar) or ("block" if BLOCK.match(node.type) else "statement")
     signature = tree.text[start:body_start].rstrip().removesuffix("{").rstrip()
     return Scope(kind, name_of(tree, node), start, end, body_start, signature, docstring(tree, outer, body))
 
@@ -209,131 +190,6 @@ def docstring(tree: SyntaxTree, node: Node, body: Node | None) -> str:
         comments.append(tree.text_of(before).rstrip())
         row, before = before.start_point[0], before.prev_sibling
     return "\n".join(reversed(comments))
-
-
-def in_comment(tree: SyntaxTree, offset: int) -> bool:
-    """Whether what is typed at `offset` becomes part of a comment."""
-    for node in _around(tree, offset):
-        if "comment" in node.type and node.is_named:
-            start, end = tree.span(node)
-            text = tree.text_of(node)
-            closed = text.endswith(("*/", "-->", "-}", "*)", "=#", "#>", "]]"))
-            return start < offset and (offset < end or (not closed and not text.endswith("\n")))
-    return False
-
-
-def in_string(tree: SyntaxTree, offset: int) -> bool:
-    """Whether `offset` lies between the quotes of a string (not in code interpolated into it)."""
-    for node in _around(tree, offset):
-        if _CODE_IN_STRING.search(node.type):
-            start, end = tree.span(node)
-            if start < offset < end:
-                return False
-        if node.is_named and _STRING.search(node.type) and not _NOT_STRING.search(node.type):
-            if (
-                node.parent is not None
-                and _STRING.search(node.parent.type)
-                and not _NOT_STRING.search(node.parent.type)
-            ):
-                continue
-            start, end = tree.span(node)
-            if start < offset < end:
-                return (
-                    not re.match(r"\w*[\"'`]?\Z", tree.text[start:offset])
-                    or offset > start + 1
-                    or tree.text[start] in "\"'`"
-                )
-    return False
-
-
-def in_arguments(tree: SyntaxTree | None, text: str, offset: int) -> bool:
-    """Whether `offset` lies in the argument list of a call, a closed or an unfinished one."""
-    if tree is not None:
-        for node in tree.ancestors(offset):
-            if _ARGUMENTS.match(node.type):
-                start, end = tree.span(node)
-                if start < offset < end and text[start] == "(":
-                    return True
-            if is_scope(tree, node) or _BLOCK.match(node.type):
-                break
-    return _unclosed_call(text[max(0, offset - _CALL_SCAN) : offset])
-
-
-def multiline(tree: SyntaxTree | None, text: str, offset: int, language_id: str) -> bool:
-    """Whether a block of several lines belongs here: an empty body, or a blank line where statements stand."""
-    start, end = _line_start(text, offset), _line_end(text, offset)
-    before, after = text[start:offset], text[offset:end]
-    if not _CLOSERS.match(after):
-        return False
-    language = languages.by_id(language_id)
-    opener = _OPENS_BLOCK_INDENTED if language and language.indented else _OPENS_BLOCK
-    if before.strip():
-        return bool(opener.search(before)) and not _inside_brackets(tree, offset)
-    if after.strip():
-        return False
-    above = text[:start].rstrip()
-    last_line = above[above.rfind("\n") + 1 :]
-    if opener.search(last_line):
-        return True
-    return tree is not None and not _inside_brackets(tree, offset)
-
-
-def closing_only(rest: str) -> bool:
-    """Whether the rest of a line is nothing but closing brackets, quotes, separators and blanks."""
-    return bool(_CLOSERS.match(rest))
-
-
-def _inside_brackets(tree: SyntaxTree | None, offset: int) -> bool:
-    if tree is None:
-        return False
-    for node in tree.ancestors(offset):
-        if is_scope(tree, node) or _BLOCK.match(node.type) or node.type.endswith(("_body", "block")):
-            return False
-        if _BRACKETED.search(node.type) and node.is_named and node.parent is not None:
-            start, end = tree.span(node)
-            if start < offset < end and tree.text[start] in "([{<":
-                return True
-    return False
-
-
-def _around(tree: SyntaxTree, offset: int) -> Iterator[Node]:
-    """Nodes that touch `offset` from the left, then those at it."""
-    if offset > 0:
-        yield from tree.ancestors(offset - 1, offset)
-        leaf = tree.node_at(offset - 1)
-        yield leaf
-        if leaf.parent is not None:
-            yield leaf.parent
-
-
-def _unclosed_call(before: str) -> bool:
-    depth = 0
-    for index in range(len(before) - 1, -1, -1):
-        char = before[index]
-        if char in ")]}":
-            depth += 1
-        elif char in "([{":
-            if depth == 0:
-                return (
-                    char == "("
-                    and bool(re.search(r"[\w\])>]\s?\Z", before[:index]))
-                    and not _heads_block(before[:index])
-                )
-            depth -= 1
-        elif char == ";" and depth == 0:
-            return False
-    return False
-
-
-def _heads_block(before: str) -> bool:
-    """Whether the parenthesis belongs to a definition or a statement rather than to a call."""
-    line = before[before.rfind("\n") + 1 :]
-    return bool(
-        re.search(
-            r"\b(def|function|func|fn|fun|class|if|while|for|switch|catch|return|elif|and|or|not|in)\b\s*\w*\s*\Z",
-            line,
-        )
-    )
 
 
 def _name_node(tree: SyntaxTree, node: Node) -> Node | None:
@@ -391,7 +247,7 @@ def _body(node: Node) -> Node | None:
 
 def _whole_lines(tree: SyntaxTree, node: Node, scope: Scope) -> Scope:
     """The scope with its indentation, so that replaced text can start at column 0."""
-    start = _line_start(tree.text, scope.start)
+    start = line_start(tree.text, scope.start)
     if tree.text[start : scope.start].strip():
         return scope
     return Scope(scope.kind, scope.name, start, scope.end, scope.body, scope.signature, scope.docstring)
@@ -404,20 +260,20 @@ def _trim(text: str, start: int, end: int) -> tuple[int, int]:
     while end > start and text[end - 1].isspace():
         end -= 1
     if start == end:
-        line = _line_start(text, start)
+        line = line_start(text, start)
         first = (
-            line
-            + len(text[line : _line_end(text, start)])
-            - len(text[line : _line_end(text, start)].lstrip())
+            line + len(text[line : line_end(text, start)]) - len(text[line : line_end(text, start)].lstrip())
         )
-        start = end = min(max(start, first), _line_end(text, start))
+        start = end = min(max(start, first), line_end(text, start))
     return start, end
 
 
-def _line_start(text: str, offset: int) -> int:
+def line_start(text: str, offset: int) -> int:
+    """Offset of the first character of the line at `offset`."""
     return text.rfind("\n", 0, offset) + 1
 
 
-def _line_end(text: str, offset: int) -> int:
+def line_end(text: str, offset: int) -> int:
+    """Offset of the end of the line at `offset`, before its line end."""
     found = text.find("\n", offset)
     return len(text) if found < 0 else found

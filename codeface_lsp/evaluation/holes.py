@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from codeface_lsp.context import languages, scopes, syntax
+from codeface_lsp.context import languages, sites, syntax
 from codeface_lsp.evaluation import crossfile
 from codeface_lsp.text.snapshot import Snapshot
 from codeface_lsp.workspace import scanning
@@ -93,7 +93,7 @@ def _places(kind: HoleKind, path: str, text: str, rng: random.Random) -> Iterato
         at += len(line) + 1
         if end - start < _LEAST_CHARS or (comment and line.lstrip().startswith(comment)):
             continue
-        if tree is not None and (scopes.in_comment(tree, end) or scopes.in_string(tree, start)):
+        if tree is not None and (sites.in_comment(tree, end) or sites.in_string(tree, start)):
             continue
         if kind == "rest":
             cut = rng.randrange(start + 1, end - 1)

@@ -12,7 +12,7 @@ import pathspec
 
 from codeface_lsp.assist.inline.place import Place
 from codeface_lsp.context.parts import Site
-from codeface_lsp.context.scopes import closing_only
+from codeface_lsp.context.sites import closing_only
 from codeface_lsp.settings import CompletionSettings
 from codeface_lsp.workspace import redaction
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from codeface_lsp.assist.inline import brackets
 from codeface_lsp.assist.inline.place import Place
-from codeface_lsp.context.scopes import closing_only
+from codeface_lsp.context.sites import closing_only
 
 _MOST_LINES = 12
 _SURE_CHARS = 3

@@ -16,7 +16,7 @@ from codeface_lsp.assist.inline.stopping import StopRules
 from codeface_lsp.assist.inline.types import ContextSource
 from codeface_lsp.assist.inline.vetting import Refused, Vetting
 from codeface_lsp.context.parts import Budget, Parts, TokenCounter
-from codeface_lsp.context.scopes import closing_only
+from codeface_lsp.context.sites import closing_only
 from codeface_lsp.endpoints.token_counter import open_counter
 from codeface_lsp.endpoints.types import DocumentText, Endpoint, InfillRequest, ModelCard, Timings
 from codeface_lsp.errors import EndpointError

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from codeface_lsp.context import scopes, syntax
+from codeface_lsp.context import scopes, sites, syntax
 from codeface_lsp.context.syntax import SyntaxTree
 
 
@@ -103,7 +103,7 @@ COMMENTS = [
 @pytest.mark.parametrize(("language", "marked", "expected"), COMMENTS)
 def test_comments(language: str, marked: str, expected: bool) -> None:
     tree, _, offset = place(marked, language)
-    assert scopes.in_comment(tree, offset) is expected
+    assert sites.in_comment(tree, offset) is expected
 
 
 STRINGS = [
@@ -126,7 +126,7 @@ STRINGS = [
 @pytest.mark.parametrize(("language", "marked", "expected"), STRINGS)
 def test_strings_and_the_code_inside_them(language: str, marked: str, expected: bool) -> None:
     tree, _, offset = place(marked, language)
-    assert scopes.in_string(tree, offset) is expected
+    assert sites.in_string(tree, offset) is expected
 
 
 ARGUMENTS = [
@@ -145,7 +145,7 @@ ARGUMENTS = [
 @pytest.mark.parametrize(("language", "marked", "expected"), ARGUMENTS)
 def test_argument_lists_closed_or_not(language: str, marked: str, expected: bool) -> None:
     tree, text, offset = place(marked, language)
-    assert scopes.in_arguments(tree, text, offset) is expected
+    assert sites.in_arguments(tree, text, offset) is expected
 
 
 MULTILINE = [
@@ -167,10 +167,10 @@ MULTILINE = [
 def test_where_a_block_of_several_lines_belongs(language: str, marked: str, expected: bool) -> None:
     offset = marked.index("‸")
     text = marked.replace("‸", "")
-    assert scopes.multiline(syntax.parse(text, language), text, offset, language) is expected
+    assert sites.multiline(syntax.parse(text, language), text, offset, language) is expected
 
 
 @pytest.mark.parametrize("rest", ["", ")", '")', "]);", "  }", "):", ", "])
 def test_closing_signs_alone_do_not_matter(rest: str) -> None:
-    assert scopes.closing_only(rest)
-    assert not scopes.closing_only(rest + "x")
+    assert sites.closing_only(rest)
+    assert not sites.closing_only(rest + "x")

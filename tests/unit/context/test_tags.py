@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from codeface_lsp.context import syntax
-from codeface_lsp.context.tags import QUERIES, definitions
+from codeface_lsp.context.tag_queries import QUERIES
+from codeface_lsp.context.tags import definitions
 
 SAMPLES: dict[str, tuple[str, set[str]]] = {
     "python": (
