@@ -134,7 +134,7 @@ def _step(model: LoadedModel, row: _Row, logits: torch.Tensor, output: Output) -
     request = row.request
     if request.max_tokens < 1:
         return "length"
-    token = row.sampler.draw(row.sampler.penalize(logits, row.prompt + row.generated))
+    token = row.sampler.draw(row.sampler.penalize(logits, row.prompt + row.generated, len(row.prompt)))
     if token in model.tokenizer.eos_ids | request.stop_ids:
         return "eos"
     row.generated.append(token)

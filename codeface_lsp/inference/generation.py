@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
@@ -86,7 +86,8 @@ class Generation:
                 self._cache.give_back(self._entry)
 
     def _add(self, **figures: float) -> None:
-        self._usage = replace(self._usage, **{k: getattr(self._usage, k) + v for k, v in figures.items()})
+        for name, more in figures.items():
+            setattr(self._usage, name, getattr(self._usage, name) + more)
 
     def _check(self) -> None:
         if self._control.cancelled():
@@ -146,7 +147,7 @@ class Generation:
         if self._mixture is not None:
             logits = self._mixture.mix(self._sequence, logits)
         self._scored = logits
-        logits = self._sampler.penalize(logits, self._sequence)
+        logits = self._sampler.penalize(logits, self._sequence, len(self._prompt))
         allowed = self._constraint.allowed()
         if allowed is None:
             return self._sampler.draw(logits)

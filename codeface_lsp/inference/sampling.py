@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from codeface_lsp.inference.types import Sampling, TokenLogprob
 
 
 class Sampler:
-    """Temperature, top-k, top-p, min-p and repetition penalty, in the order of transformers' `generate`."""
+    """Temperature, top-k, top-p, min-p and penalties, in the order of transformers' `generate`."""
 
     def __init__(self, sampling: Sampling) -> None:
         self._sampling = sampling
@@ -23,24 +26,29 @@ class Sampler:
             else:
                 self._random.seed()
 
-    @property
-    def penalizes(self) -> bool:
-        """Whether the tokens so far matter."""
-        return self._sampling.repetition_penalty != 1.0
+    def penalize(self, logits: torch.Tensor, sequence: Sequence[int], prompt_length: int) -> torch.Tensor:
+        """Make tokens that occurred less likely; `logits` has shape (vocabulary,).
 
-    def penalize(self, logits: torch.Tensor, seen: Sequence[int]) -> torch.Tensor:
-        """Make tokens that occurred less likely (Keskar et al. 2019, CTRL); `logits` has shape (vocabulary,)."""
-        if not self.penalizes or not seen:
-            return logits
-        ids = torch.tensor(sorted(set(seen)), dtype=torch.long)
-        penalty = self._sampling.repetition_penalty
-        chosen = logits[ids]
-        return logits.index_copy(0, ids, torch.where(chosen < 0, chosen * penalty, chosen / penalty))
+        The repetition penalty (Keskar et al. 2019, CTRL) counts the prompt, which is the first `prompt_length` tokens
+        of `sequence`; OpenAI's frequency and presence penalties count the answer alone.
+        """
+        sampling = self._sampling
+        if sampling.repetition_penalty != 1.0 and sequence:
+            ids = torch.tensor(sorted(set(sequence)), dtype=torch.long)
+            chosen, penalty = logits[ids], sampling.repetition_penalty
+            logits = logits.index_copy(0, ids, torch.where(chosen < 0, chosen * penalty, chosen / penalty))
+        if (sampling.frequency_penalty or sampling.presence_penalty) and len(sequence) > prompt_length:
+            counts = Counter(sequence[prompt_length:])
+            ids = torch.tensor(list(counts), dtype=torch.long)
+            times = torch.tensor(list(counts.values()), dtype=logits.dtype)
+            less = times * sampling.frequency_penalty + sampling.presence_penalty
+            logits = logits.index_copy(0, ids, logits[ids] - less)
+        return logits
 
     def draw(self, logits: torch.Tensor) -> int:
         """The next token."""
         if self.greedy:
-            return int(logits.argmax())
+            return int(logits.numpy().argmax())  # several times as fast as torch's for one row
         logits = self._restrict(logits / self._sampling.temperature)
         probabilities = torch.softmax(logits, dim=-1)
         return int(torch.multinomial(probabilities, 1, generator=self._random))
@@ -65,9 +73,11 @@ class Sampler:
 
 def logprob(logits: torch.Tensor, token: int, top: int) -> TokenLogprob:
     """Log-probability of a token under `logits` of shape (vocabulary,), with the `top` most likely ones."""
-    total = torch.logsumexp(logits, dim=-1)
+    row = logits.numpy()
+    highest = row.max()
+    total = float(highest) + math.log(np.exp(row - highest).sum())
     best: tuple[tuple[int, float], ...] = ()
     if top > 0:
         values, ids = torch.topk(logits, min(top, logits.shape[-1]))
         best = tuple(zip(ids.tolist(), (values - total).tolist(), strict=True))
-    return TokenLogprob(token, float(logits[token] - total), best)
+    return TokenLogprob(token, float(row[token]) - total, best)

@@ -20,6 +20,8 @@ class Sampling:
     top_k: int = 0
     min_p: float = 0.0
     repetition_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
     seed: int | None = None
 
 
@@ -46,9 +48,12 @@ class GenerationRequest:
     draft_from: list[int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Usage:
-    """Figures of one sequence. Times in seconds; `cached_tokens` of `prompt_tokens` came from the prefix cache."""
+    """Figures of one sequence, counted up as it goes.
+
+    Times in seconds; `cached_tokens` of `prompt_tokens` came from the prefix cache.
+    """
 
     prompt_tokens: int = 0
     cached_tokens: int = 0

@@ -40,6 +40,8 @@ def sampling(
         repetition_penalty=float(
             repetition_penalty or pick("repetition_penalty", default.repetition_penalty)
         ),
+        frequency_penalty=float(pick("frequency_penalty", default.frequency_penalty)),
+        presence_penalty=float(pick("presence_penalty", default.presence_penalty)),
         seed=body.seed,
     )
 

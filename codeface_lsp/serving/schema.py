@@ -42,6 +42,7 @@ Stop = Annotated[
 Seed = Annotated[Annotated[int, Field(ge=0, lt=2**63)] | None, BeforeValidator(_no_seed)]
 Temperature = Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=MAX_TOKENS)]
 
 
@@ -60,6 +61,8 @@ class SamplingFields(Body):
     top_k: Annotated[int, Field(ge=0, le=100_000)] | None = None
     min_p: Share | None = None
     repetition_penalty: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] | None = None
+    frequency_penalty: Penalty | None = None
+    presence_penalty: Penalty | None = None
     seed: Seed = None
     stop: Stop = Field(default_factory=list)
     stream: bool = False

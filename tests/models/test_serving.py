@@ -61,6 +61,28 @@ async def test_a_model_without_fim_tokens_continues_the_prefix(api: Api, build_c
     assert (await api.client.post("/infill", json=body)).status_code == 200
 
 
+@pytest.mark.parametrize("penalty", ["frequency_penalty", "presence_penalty"])
+async def test_penalties_of_openai_keep_an_answer_from_repeating(
+    api: Api, build_checkpoint: Build, penalty: str
+) -> None:
+    body = {
+        "model": str(build_checkpoint("llama")),
+        "input_prefix": "import os\n",
+        "input_suffix": "",
+        "order": "none",
+        "n_predict": 24,
+    }
+
+    async def said(**more: float) -> list[int]:
+        ids: list[int] = (await api.post("/infill", body | more))["tokens"]
+        return ids
+
+    unlike = await said(**{penalty: 2})
+    assert len(unlike) == len(set(unlike)) > 1
+    alike = await said(**{penalty: -2})
+    assert len(alike) > len(set(alike))
+
+
 @pytest.mark.parametrize(
     ("breakage", "words"),
     [

@@ -104,9 +104,22 @@ def test_probabilities_are_those_of_the_softmax() -> None:
 
 def test_a_repetition_penalty_lowers_what_occurred() -> None:
     sampler = Sampler(Sampling(repetition_penalty=2.0))
-    assert sampler.penalize(torch.tensor([3.0, 2.9, -1.0]), [0, 2, 0]).tolist() == pytest.approx(
+    assert sampler.penalize(torch.tensor([3.0, 2.9, -1.0]), [0, 2, 0], 2).tolist() == pytest.approx(
         [1.5, 2.9, -2.0]
     )
+
+
+def test_frequency_and_presence_penalties_count_the_answer_alone() -> None:
+    logits, prompt, answer = torch.tensor([3.0, 2.0, 1.0, 0.0]), [3, 3, 0], [1, 2, 1]
+    for frequency, presence, expected in (
+        (0.5, 0.0, [3.0, 1.0, 0.5, 0.0]),
+        (0.0, 1.5, [3.0, 0.5, -0.5, 0.0]),
+        (-1.0, 0.25, [3.0, 3.75, 1.75, 0.0]),
+    ):
+        sampler = Sampler(Sampling(frequency_penalty=frequency, presence_penalty=presence))
+        assert sampler.penalize(logits, prompt + answer, len(prompt)).tolist() == pytest.approx(expected)
+        assert sampler.penalize(logits, prompt, len(prompt)) is logits
+    assert logits.tolist() == [3.0, 2.0, 1.0, 0.0]
 
 
 def test_chunks_follow_the_measured_speed() -> None:

@@ -39,6 +39,8 @@ ROUTES = {"/infill": INFILL, "/v1/completions": COMPLETION, "/v1/chat/completion
         ("stop", [1]),
         ("stream", "maybe"),
         ("repetition_penalty", float("nan")),
+        ("frequency_penalty", 2.5),
+        ("presence_penalty", float("nan")),
         ("repetition_penalty", 0),
     ],
 )
