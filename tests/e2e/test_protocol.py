@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.scripted_chat import ScriptedModel, scripted_server
 from tests.lsp_client import LspClient, ServerError, language_server
 
 ENVIRON = {"CODEFACE_ENGINE__AUTOSTART": "false", "CODEFACE_CONTEXT__INDEX": "false"}
@@ -102,8 +103,7 @@ async def test_changes_of_unknown_documents_are_ignored(codeface_home: Path) -> 
 
 
 async def test_a_cancelled_request_is_answered_once_with_its_code(codeface_home: Path) -> None:
-    async with language_server(codeface_home, environ=ENVIRON) as client:
-        await client.initialize()
+    async with scripted_server(codeface_home, ScriptedModel(held=True)) as client:
         client.open(URI, "def f():\n    return 1\n")
         span = {"start": {"line": 0, "character": 0}, "end": {"line": 1, "character": 9}}
         request_id, answer = client.start("codeface/explain", {"textDocument": {"uri": URI}, "range": span})
