@@ -34,6 +34,8 @@ PACKAGES = [
     "fonts-dejavu-core",
     "fonts-liberation",
 ]
+OLDER_SUITE = "trixie"
+"""Where an older Neovim is, which leaves the ghost text to the plug-in."""
 BINARIES = ["bin/nvim", "lib/hx/hx", "bin/emacs-nox", "bin/vim.basic", "bin/tmux", "lib/chromium/chromium"]
 
 
@@ -54,6 +56,11 @@ def main() -> None:
             root, "debian", [prefix / "usr" / program for program in BINARIES], lambda: _debian(root, prefix)
         )
         editors.update(_debian_editors(prefix))
+        older = root / "debian-older"
+        _once(root, "debian-older", [older / "usr/bin/nvim"], lambda: _older(root, older))
+        editors["nvim-older"] = _editor(
+            older / "usr/bin/nvim", {"VIMRUNTIME": older / "usr/share/nvim/runtime"}
+        )
     else:
         editors.update(_path_editors())
     node = root / "node"
@@ -86,9 +93,11 @@ def _once(root: Path, name: str, programs: list[Path], work: Any) -> None:
 def _fingerprint(name: str, programs: list[Path]) -> str:
     digest = hashlib.sha256()
     here = Path(__file__)
-    recipe = {"debian": [here, here.parent / "testbench/debian.py"]}.get(
-        name, [here.parent / "testbench" / file for file in ("npm.py", "package.json", "package-lock.json")]
-    )
+    recipe = [here, here.parent / "testbench/debian.py"]
+    if name == "node":
+        recipe = [
+            here.parent / "testbench" / file for file in ("npm.py", "package.json", "package-lock.json")
+        ]
     for file in [*recipe, *programs]:
         digest.update(file.read_bytes() if file.exists() else b"")
     return digest.hexdigest()
@@ -101,6 +110,11 @@ def _debian(root: Path, prefix: Path) -> None:
     # Emacs looks for its dump beside its program before it looks where it was built to be.
     dump = next((prefix / "usr/libexec/emacs").rglob("*.pdmp"))
     (prefix / "usr/bin/emacs-nox.pdmp").symlink_to(dump)
+
+
+def _older(root: Path, prefix: Path) -> None:
+    debian.unpack(["neovim"], prefix, root / "apt-older", OLDER_SUITE)
+    debian.bind(prefix / "usr/bin/nvim", prefix)
 
 
 def _debian_editors(prefix: Path) -> dict[str, dict[str, Any]]:

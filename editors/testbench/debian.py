@@ -24,9 +24,9 @@ def available() -> bool:
     return bool(shutil.which("apt-get") and shutil.which("dpkg-deb") and platform.machine() in LOADERS)
 
 
-def unpack(packages: list[str], prefix: Path, state: Path) -> None:
+def unpack(packages: list[str], prefix: Path, state: Path, suite: str = SUITE) -> None:
     """Download `packages` with everything they depend on into `state` and unpack them into `prefix`."""
-    options = _private_apt(state)
+    options = _private_apt(state, suite)
     subprocess.run(["apt-get", *options, "-q", "update"], check=True, stdout=sys.stderr)
     subprocess.run(
         ["apt-get", *options, "-q", "--download-only", "--yes", "install", *packages],
@@ -62,12 +62,12 @@ def libraries(prefix: Path) -> Path:
     return prefix / "usr" / "lib" / TRIPLET
 
 
-def _private_apt(state: Path) -> list[str]:
+def _private_apt(state: Path, suite: str) -> list[str]:
     parts = state / "sources"
     for folder in (parts, state / "lists" / "partial", state / "cache" / "archives" / "partial"):
         folder.mkdir(parents=True, exist_ok=True)
     (state / "status").touch()
-    (parts / "debian.sources").write_text(_sources())
+    (parts / "debian.sources").write_text(_sources(suite))
     settings = {
         "Dir::State::Lists": state / "lists",
         "Dir::State::Status": state / "status",
@@ -82,12 +82,12 @@ def _private_apt(state: Path) -> list[str]:
     return [part for key, value in settings.items() for part in ("-o", f"{key}={value}")]
 
 
-def _sources() -> str:
-    """The machine's first Debian source with its suite changed to `SUITE`."""
+def _sources(suite: str) -> str:
+    """The machine's first Debian source with its suite changed."""
     codename = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
     for stanza in _stanzas():
         if codename and codename in (stanza.get("Suites") or "").split():
-            return "".join(f"{key}: {value}\n" for key, value in {**stanza, "Suites": SUITE}.items())
+            return "".join(f"{key}: {value}\n" for key, value in {**stanza, "Suites": suite}.items())
     raise SystemExit(
         "No Debian source for this release was found under /etc/apt; install the editors by hand."
     )

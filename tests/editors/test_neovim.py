@@ -148,9 +148,15 @@ def test_ghost_text_of_the_bundled_model_is_seen_and_accepted(bundled: House, pr
         )
 
 
-@pytest.mark.parametrize("options", ["", "native = false"], ids=["native", "drawn by the plug-in"])
-def test_words_lines_and_the_whole_are_accepted(scripted: House, project: Path, options: str) -> None:
-    with neovim(scripted, project, options=options) as editor:
+@pytest.mark.parametrize(
+    ("program", "options"),
+    [("nvim", ""), ("nvim", "native = false"), ("nvim-older", "")],
+    ids=["native", "drawn by the plug-in", "Neovim 0.10"],
+)
+def test_words_lines_and_the_whole_are_accepted(
+    scripted: House, project: Path, program: str, options: str
+) -> None:
+    with neovim(scripted, project, options=options, editor=program) as editor:
         editor.started()
         editor.type_line("value = ")
         assert editor.wait_for_ghost() == "mock()  # mock"
@@ -186,16 +192,17 @@ def test_a_fix_is_applied(scripted: House, scripted_server: ScriptedServer, proj
         )
 
 
+@pytest.mark.parametrize("program", ["nvim", "nvim-older"])
 def test_chat_streams_stops_and_hands_its_code_over(
-    scripted: House, scripted_server: ScriptedServer, project: Path
+    scripted: House, scripted_server: ScriptedServer, project: Path, program: str
 ) -> None:
     scripted_server.answers["What is the answer?"] = "It is:\n\n```python\nANSWER = 42\n```\n"
-    with neovim(scripted, project) as editor:
+    with neovim(scripted, project, editor=program) as editor:
         editor.started()
         editor.command("CodeFace chat What is the answer?")
         until(lambda: editor.text().count("## You") == 2, lambda: f"an answer, not:\n{editor.text()}")
         assert "ANSWER = 42" in editor.text()
-        editor.terminal.picture("neovim-chat")
+        editor.terminal.picture("neovim-chat" if program == "nvim" else "neovim-older-chat")
         editor.lua("vim.fn.search('ANSWER', 'bw')")
         editor.terminal.type("gi")
         until(lambda: "ANSWER = 42" in _code(editor), "the code block in the file")

@@ -156,8 +156,7 @@ def vscode(house: House, vsix: Path, folder: Path, **settings: Any) -> Iterator[
             process.wait()
         reader.join(5)
         process.stdout.close()
-        for logs in folder.glob("*/logs"):
-            keep_logs(logs, folder.name)
+        keep_logs(folder / "server" / "data" / "logs", folder.name)
 
 
 @pytest.fixture(scope="module")

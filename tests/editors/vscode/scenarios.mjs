@@ -252,16 +252,9 @@ export async function hostile(code) {
   return {};
 }
 
-/** Open the folder; once more if the window was so quick that it did not see the settings that were just written. */
-async function withServer(code) {
-  const open = () => code.folder("shapes.py");
-  await open();
-  await until(async () => !/not installed|starting|no item/.test(await code.label()), "a server to be started", { again: open, every: 20_000 });
-}
-
 /** A server that dies at its start: pauses between the attempts, then a message with a button to the log. */
 export async function crashing(code) {
-  await withServer(code);
+  await code.folder("shapes.py");
   await code.message("CodeFace server failed", "Show Log");
   await until(async () => (await code.page.locator(".part.panel").count()) > 0, "the log");
   await code.picture("vscode-crash");
@@ -270,7 +263,7 @@ export async function crashing(code) {
 
 /** A server of another release than the extension's. */
 export async function otherVersion(code) {
-  await withServer(code);
+  await code.folder("shapes.py");
   await code.message("The CodeFace server is version 9.1.0 and this extension 0.1.0; update the older of the two.");
   await code.ready();
   return {};

@@ -189,7 +189,7 @@ function M.accept(measure)
       if client.exec_cmd then
         client:exec_cmd(item.command, { bufnr = current.bufnr })
       else
-        client._exec_cmd(item.command, { bufnr = current.bufnr })
+        client:_exec_cmd(item.command, { bufnr = current.bufnr })
       end
     end
   end)
