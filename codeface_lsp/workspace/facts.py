@@ -113,12 +113,15 @@ class Facts:
 
     def unused(self, text: str) -> set[str]:
         """Imported names that stand nowhere but in the imports; `text` is what these facts still hold for."""
-        names = self._names
+        more: Counter[str] = Counter()
         if (span := changed_span(self.text, text)) is not None:
-            names = names.copy()
-            names.subtract(NAME.findall(self.text, *_whole_words(self.text, span[0], span[1])))
-            names.update(NAME.findall(text, *_whole_words(text, span[0], span[2])))
-        return {name for name, count in self._importing.items() if len(name) > 2 and names[name] <= count}
+            more.update(NAME.findall(text, *_whole_words(text, span[0], span[2])))
+            more.subtract(NAME.findall(self.text, *_whole_words(self.text, span[0], span[1])))
+        return {
+            name
+            for name, count in self._importing.items()
+            if len(name) > 2 and self._names[name] + more[name] <= count
+        }
 
     def exported(self, alias: str) -> list[Symbol]:
         """What a module of the workspace defines at its top level, or its package passes on; public names first."""

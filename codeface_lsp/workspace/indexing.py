@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -64,9 +65,11 @@ class Indexer:
                 self._scan(writer)
             finally:
                 writer.close()
-        reader = Reader(self.file)
-        tell({"ready": reader.counts()})
-        reader.close()
+        self._tell_ready()
+
+    def _tell_ready(self) -> None:
+        with closing(Reader(self.file)) as reader:
+            tell({"ready": reader.counts()})
 
     def update(self, paths: Iterable[str]) -> None:
         """Read some files again; all that changed if none are named, or if what is ignored changed."""
@@ -166,6 +169,8 @@ class Indexer:
             work()
         except Timeout:
             log.info("another window keeps the index busy")
+            with suppress(sqlite3.Error):
+                self._tell_ready()
         except sqlite3.OperationalError as error:
             tell({"notice": f"The symbol index cannot be written ({error}); completion goes on without it."})
         except sqlite3.DatabaseError:

@@ -6,15 +6,23 @@ import os
 import signal
 import sqlite3
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-from codeface_lsp.workspace import scanning, store
+from codeface_lsp.context import syntax
+from codeface_lsp.context.parts import Budget
+from codeface_lsp.endpoints.token_counter import EstimatedCounter
+from codeface_lsp.settings import Settings
+from codeface_lsp.text.snapshot import Snapshot
+from codeface_lsp.workspace import indexing, scanning, store
 from codeface_lsp.workspace.client import IndexClient
 from codeface_lsp.workspace.ignore import IgnoreRules
 from codeface_lsp.workspace.indexing import Indexer
 from codeface_lsp.workspace.reader import Reader
+from codeface_lsp.workspace.workspace import Workspace
 
 MEGABYTE = 1 << 20
 
@@ -195,6 +203,95 @@ def test_a_workspace_of_too_many_files_is_indexed_in_part(
     monkeypatch.setattr(scanning, "MAX_FILES", 2)
     assert index(project).counts()["files"] == 2
     assert "Only the 2 files" in capsys.readouterr().out
+
+
+@dataclass
+class _Entry:
+    """What a lister of directories gives, without a disk."""
+
+    path: str
+    name: str
+    directory: bool
+
+    def is_dir(self, *, follow_symlinks: bool) -> bool:
+        return self.directory
+
+
+def test_a_workspace_of_200_000_files_is_not_listed_to_its_end(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed: list[Path] = []
+
+    def entries(directory: Path) -> list[_Entry]:
+        listed.append(directory)
+        if directory == project:
+            return [_Entry(str(project / f"d{n}"), f"d{n}", True) for n in range(1000)]
+        return [_Entry(str(directory / f"f{n}.py"), f"f{n}.py", False) for n in range(200)]
+
+    def found(root: Path, rules: IgnoreRules, path: Path, max_bytes: int) -> scanning.Found:
+        return scanning.Found(path.relative_to(root).as_posix(), 1, 1)
+
+    monkeypatch.setattr(scanning, "MAX_FILES", 1000)
+    monkeypatch.setattr(scanning, "_entries", entries)
+    monkeypatch.setattr(scanning, "_file", found)
+    Indexer(project, MEGABYTE).scan()
+    assert len(listed) == 7, "the root, and the directories of 1,000 files and one more"
+    assert "Only the 1000 files" in capsys.readouterr().out
+
+
+def test_a_file_that_changes_while_it_is_indexed_is_read_again(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = scanning.read
+
+    def slow(root: Path, found: scanning.Found) -> store.FileEntry | None:
+        entry = real(root, found)
+        if found.path == "pkg/core.py":
+            (root / found.path).write_text("def written_meanwhile():\n    pass\n")
+        return entry
+
+    monkeypatch.setattr(scanning, "read", slow)
+    assert names(index(project), "Engine", "written_meanwhile") == {"pkg/core.py:Engine"}
+    monkeypatch.undo()
+    assert names(index(project), "Engine", "written_meanwhile") == {"pkg/core.py:written_meanwhile"}
+
+
+def test_a_file_whose_grammar_takes_too_long_is_found_by_its_words(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(syntax, "TIME_LIMIT_S", 0.0)
+    core = project / "pkg" / "core.py"
+    core.write_text(core.read_text() + "# a comment about walruses\n" * 20_000)
+    reader = index(project)
+    assert names(reader, "Engine") == set()
+    assert reader.search(["walruses"])[0][0].path == "pkg/core.py"
+
+
+async def test_a_place_that_cannot_be_written_gives_one_notice_and_completion_goes_on(project: Path) -> None:
+    folder = store.path_of(project).parent
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.write_text("a file stands where the index should be\n")
+    workspace = Workspace([project], Settings())
+    await asyncio.wait_for(workspace.start(), 60)
+    (notice,) = workspace.notices
+    assert notice.startswith("The symbol index cannot be kept")
+    file = project / "pkg" / "core.py"
+    snapshot = Snapshot(file.as_uri(), str(file), "python", 0, file.read_text())
+    parts = workspace.build(snapshot, 20, Budget(1500, 600, 225), EstimatedCounter())
+    assert parts.prefix and parts.notices == (notice,)
+    await workspace.aclose()
+
+
+def test_an_index_that_another_window_writes_is_read_all_the_same(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index(project).close()
+    capsys.readouterr()
+    monkeypatch.setattr(indexing, "_LOCK_WAIT_S", 0.0)
+    with FileLock(f"{store.path_of(project)}.lock"):
+        indexer = Indexer(project, MEGABYTE)
+        indexer._guarded(indexer.scan)
+    assert json.loads(capsys.readouterr().out)["ready"]["files"] == 4
 
 
 def test_a_directory_that_cannot_be_written_gives_one_notice(
