@@ -22,6 +22,7 @@ from codeface_lsp.inference.prefix_cache import CacheStats, PrefixCache
 from codeface_lsp.inference.scheduler import Job, Scheduler
 from codeface_lsp.inference.state import ModelState
 from codeface_lsp.inference.types import Delta, GenerationRequest, Priority
+from codeface_lsp.models import memory
 from codeface_lsp.models.aside import aside
 from codeface_lsp.models.types import LoadedModel
 from codeface_lsp.settings import EngineSettings
@@ -29,6 +30,8 @@ from codeface_lsp.settings import EngineSettings
 log = logging.getLogger(__name__)
 
 GIB = 1024**3
+REST_S = 5.0
+"""How long the generation thread has nothing to do before it tidies up."""
 T = TypeVar("T")
 
 
@@ -216,7 +219,7 @@ class Engine:
         """Advance the most urgent job, for ever."""
         threads.settle(self._settings.threads)
         last: Job | None = None
-        while (job := self._scheduler.next()) is not None:
+        while (job := self._next()) is not None:
             if last is not None and last is not job:
                 last.on_pause()
             last, began = job, self._clock()
@@ -228,6 +231,12 @@ class Engine:
                 self._scheduler.finish(job)
                 job.on_error(_told(error))
             self._scheduler.charge(job, self._clock() - began)
+
+    def _next(self) -> Job | None:
+        """The job to advance, memory given back while there is none: prompts of ever new lengths tear holes in it."""
+        if self._scheduler.idle_for(REST_S):
+            memory.trim()
+        return self._scheduler.next()
 
 
 def _told(error: BaseException) -> BaseException:

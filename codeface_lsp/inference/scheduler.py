@@ -99,6 +99,11 @@ class Scheduler:
             self._last = job
             return job
 
+    def idle_for(self, seconds: float) -> bool:
+        """Whether no job came for so long; false at once while there are any."""
+        with self._changed:
+            return not (self._jobs or self._closed or self._changed.wait(seconds))
+
     def _pick(self) -> Job:
         for job in self._jobs:
             if job.cancelled:

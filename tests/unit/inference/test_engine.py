@@ -11,9 +11,11 @@ import pytest
 import torch
 
 from codeface_lsp.errors import EngineError, InvalidRequest, QueueFull
+from codeface_lsp.inference import engine as engine_module
 from codeface_lsp.inference.engine import Engine
 from codeface_lsp.inference.scheduler import Job
 from codeface_lsp.inference.types import Delta, GenerationRequest, Sampling
+from codeface_lsp.models import memory
 from codeface_lsp.models.types import LoadedModel
 from codeface_lsp.settings import EngineSettings
 
@@ -156,6 +158,18 @@ async def test_a_job_hears_that_another_one_takes_over(engine: Engine) -> None:
     await until(started.is_set)
     engine._submit(Job(iter([None]), "inline"))
     await until(paused.is_set)
+
+
+async def test_memory_is_given_back_once_nobody_asks(
+    engine: Engine, model: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trims: list[int] = []
+    monkeypatch.setattr(engine_module, "REST_S", 0.05)
+    monkeypatch.setattr(memory, "trim", lambda: trims.append(engine.stats().running))
+    assert tokens(await run(engine, model("llama"), prompt_of(30)))
+    await until(lambda: bool(trims))
+    assert set(trims) == {0}
+    assert tokens(await run(engine, model("llama"), prompt_of(30)))
 
 
 async def test_closing_the_iterator_stops_the_generation(engine: Engine, model: Models) -> None:
