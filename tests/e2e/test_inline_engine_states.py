@@ -91,9 +91,7 @@ async def test_typing_during_the_load_gets_one_answer_each_and_a_suggestion_at_t
     model.answer = " width * height"
     *older, last = await type_keys(client, "return")
     assert [await answer(future) for future in older] == [None] * 5, "superseded at once"
-    async with asyncio.timeout(30):
-        while not any(body["input_prefix"].endswith("return") for body in model.bodies):  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+    await model.until_asked()
     assert not last.done()
     model.loaded.set()
     assert await answer(last) == [" width * height"], "asked for what stands there now"
