@@ -21,7 +21,7 @@ _MAX_ENTRIES = 1_000_000
 _MINIFIED = 400
 """Files whose lines are longer than this on average are generated."""
 _CHUNK_LINES = 60
-_MAX_WORDS = 64
+_MAX_WORDS = 80
 _SKIPPED_NAMES = """
     .git .hg .svn node_modules __pycache__ .venv venv .tox .nox .mypy_cache .pytest_cache .ruff_cache
     .cache .eggs .gradle .idea .vs bower_components .next .nuxt .terraform .dart_tool .stack-work _build
