@@ -108,7 +108,7 @@ def vsix() -> Path:
 
 def configure(folder: Path, **settings: Any) -> None:
     """Write the settings of the user and of the machine, each for the keys that it may set."""
-    for data in (folder / "data" / "User", folder / "server" / "data" / "Machine"):
+    for data in (folder / "data" / "User", folder / "data" / "Machine"):
         data.mkdir(parents=True, exist_ok=True)
         (data / "settings.json").write_text(json.dumps({**SETTINGS, **settings}))
 
@@ -156,7 +156,7 @@ def vscode(house: House, vsix: Path, folder: Path, **settings: Any) -> Iterator[
             process.wait()
         reader.join(5)
         process.stdout.close()
-        keep_logs(folder / "server" / "data" / "logs", folder.name)
+        keep_logs(folder / "data" / "logs", folder.name)
 
 
 @pytest.fixture(scope="module")
