@@ -13,7 +13,7 @@ from codeface_lsp.assist.chat.place import Place
 from codeface_lsp.assist.chat.references import Attachment
 from codeface_lsp.assist.chat.slash import Slash
 from codeface_lsp.assist.edits import test_files
-from codeface_lsp.assist.edits.tasks import EditRequest, TaskName, variables
+from codeface_lsp.assist.edits.tasks import EditRequest, Problemed, TaskName, variables
 from codeface_lsp.assist.target import Room
 from codeface_lsp.context.parts import TokenCounter
 from codeface_lsp.errors import DocumentError
@@ -92,11 +92,22 @@ def _code_prompt(
                 snapshot,
                 place.start,
                 place.end,
-                place.diagnostics,
+                _inside(place, selected),
                 command.text,
             )
             name, values = variables(request, selected.text, path, context)
             return templates.render(name, **values)
+
+
+def _inside(place: Place, selected: Attachment) -> Sequence[Problemed]:
+    """The diagnostics of the selected code; all that were given if none of them lies there."""
+    lines, where = place.snapshot.lines, selected.reference
+    inside = [
+        problem
+        for problem in place.diagnostics
+        if where and where.first_line <= lines.line_at(problem.start) + 1 <= where.last_line
+    ]
+    return inside or place.diagnostics
 
 
 def _places(attached: Sequence[Attachment]) -> tuple[Reference, ...]:

@@ -7,6 +7,7 @@ import type { ChatResult, Conversation, Delta, WholeConversation } from "./proto
 import { reason, type Server } from "./server";
 
 const MAX_REFERENCES = 50;
+const MAX_PROBLEMS = 100;
 
 export class ChatView implements vscode.WebviewViewProvider {
   private view: vscode.WebviewView | undefined;
@@ -172,7 +173,7 @@ export class ChatView implements vscode.WebviewViewProvider {
     if (editor === undefined) return {};
     const { start, end } = editor.selection;
     const range = { start: { line: start.line, character: start.character }, end: { line: end.line, character: end.character } };
-    return { textDocument: { uri: editor.document.uri.toString() }, range };
+    return { textDocument: { uri: editor.document.uri.toString() }, range, diagnostics: problems(editor) };
   }
 
   /** Files whose path has the letters typed after `@`; open ones first. */
@@ -221,4 +222,18 @@ export class ChatView implements vscode.WebviewViewProvider {
 </body>
 </html>`;
   }
+}
+
+/** What any extension reports about the selection, or about the whole file if nothing is selected. */
+function problems({ document, selection }: vscode.TextEditor): object[] {
+  return vscode.languages
+    .getDiagnostics(document.uri)
+    .filter(({ range }) => selection.isEmpty || range.intersection(selection) !== undefined)
+    .slice(0, MAX_PROBLEMS)
+    .map(({ range: { start, end }, message, source, code }) => ({
+      range: { start: { line: start.line, character: start.character }, end: { line: end.line, character: end.character } },
+      message,
+      source,
+      code: typeof code === "object" ? code.value : code,
+    }));
 }

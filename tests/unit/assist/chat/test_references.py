@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,17 @@ async def test_diagnostics_are_attached_with_source_and_code(
     assert "line 1: [ruff E501] Line too long" in question(endpoint)
     await reply(chat.send("/fix", place=place))
     assert "- line 1: [ruff E501] Line too long" in question(endpoint)
+
+
+async def test_a_fix_is_about_the_diagnostics_of_its_code(
+    chat: ChatService, endpoint: ScriptedEndpoint, place: Place
+) -> None:
+    elsewhere = Problemed(len(CODE) + 4, len(CODE) + 8, "line 5: unused")
+    both = replace(place, diagnostics=(*place.diagnostics, elsewhere))
+    await reply(chat.send("/fix", place=both))
+    assert "Line too long" in question(endpoint) and "unused" not in question(endpoint)
+    await reply(chat.send("/fix", place=replace(place, diagnostics=(elsewhere,))))
+    assert "unused" in question(endpoint), "a single one that was given is meant"
 
 
 async def test_definitions_of_a_symbol_are_attached(
