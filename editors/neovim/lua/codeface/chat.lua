@@ -85,7 +85,8 @@ local function code_context()
   if not code or not vim.api.nvim_buf_is_valid(code.bufnr) then
     return {}
   end
-  return { textDocument = { uri = vim.uri_from_bufnr(code.bufnr) }, range = code.range }
+  local diagnostics = require('codeface.commands').diagnostics(code.bufnr, 0, math.huge)
+  return { textDocument = { uri = vim.uri_from_bufnr(code.bufnr) }, range = code.range, diagnostics = diagnostics }
 end
 
 --- Send what stands under the last `## You`.

@@ -26,10 +26,10 @@ local function execute(command, arguments)
 end
 
 --- Diagnostics of the lines, those of linters included, as the server wants them.
-local function diagnostics(first, last)
+function M.diagnostics(bufnr, first, last)
   local found = {}
-  local client = require('codeface').client(0)
-  for _, diagnostic in ipairs(client and vim.diagnostic.get(0) or {}) do
+  local client = require('codeface').client(bufnr)
+  for _, diagnostic in ipairs(client and vim.diagnostic.get(bufnr) or {}) do
     if diagnostic.lnum <= last and (diagnostic.end_lnum or diagnostic.lnum) >= first then
       found[#found + 1] = vim.tbl_get(diagnostic, 'user_data', 'lsp')
         or {
@@ -55,7 +55,7 @@ local function action(command)
     vim.lsp.buf.code_action({
       apply = true,
       range = marks,
-      context = { diagnostics = diagnostics(first - 1, last - 1) },
+      context = { diagnostics = M.diagnostics(0, first - 1, last - 1) },
       filter = function(found)
         local name = type(found.command) == 'table' and found.command.command or found.command
         return name == command
