@@ -9,6 +9,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -22,6 +23,10 @@ OURS = "codeface"
 PLAIN = "codeface-plain"
 PEERS = ("float32", "bfloat16")
 RANDOM = "random"
+BUDGET_S = 40.0
+"""After so long no further round of a comparison begins."""
+PAUSE_S = 0.05
+"""OpenMP's threads of the engine before spin for milliseconds, on the processors that the next one wants."""
 
 
 class Worker:
@@ -126,14 +131,21 @@ def speculation(label: str, model: str, rounds: int = 7, threads: int = 0) -> It
 def interleaved(
     model: str, engines: Sequence[str], measures: Sequence[str], rounds: int, threads: int = 0
 ) -> dict[str, dict[str, list[float]]]:
-    """Seconds by engine and measurement; the engines take turns, so that a busy moment hits all of them."""
+    """Seconds by engine and measurement; the engines take turns, so that a busy moment hits all of them.
+
+    On a slow or busy machine there are fewer rounds, at least one, so that all of it ends within minutes.
+    """
+    until = time.monotonic() + BUDGET_S
     count = threads or max(1, min(2, os.cpu_count() or 1))
     with ExitStack() as stack:
         workers = {engine: stack.enter_context(Worker(engine, model, count)) for engine in engines}
         taken: dict[str, dict[str, list[float]]] = {e: {m: [] for m in measures} for e in engines}
-        for _ in range(rounds):
+        for done in range(rounds):
+            if done and time.monotonic() > until:
+                break
             for measure in measures:
                 for engine, worker in workers.items():
+                    time.sleep(PAUSE_S)
                     taken[engine][measure].append(worker.measure(measure))
         return taken
 

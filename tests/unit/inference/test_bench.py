@@ -26,6 +26,24 @@ def test_a_process_measures_the_bundled_model() -> None:
     assert 0 < key < cold / 5
 
 
+def test_on_a_slow_machine_there_are_fewer_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(Worker):
+        def __init__(self, *arguments: object) -> None:
+            self.asked = 0
+
+        def close(self) -> None:
+            pass
+
+        def measure(self, what: str) -> float:
+            self.asked += 1
+            return float(self.asked)
+
+    monkeypatch.setattr(bench, "Worker", Slow)
+    assert bench.interleaved("m", ("a", "b"), ("key",), 3)["b"]["key"] == [1.0, 2.0, 3.0]
+    monkeypatch.setattr(bench, "BUDGET_S", -1.0)
+    assert bench.interleaved("m", ("a", "b"), ("key",), 3)["b"]["key"] == [1.0]
+
+
 def test_a_process_that_cannot_start_is_told() -> None:
     with pytest.raises(RuntimeError, match="ended early"):
         Worker("no such engine", "no such folder", 1)
