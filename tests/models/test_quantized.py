@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from codeface_lsp.errors import ModelLoadError
+from codeface_lsp.inference import batch
 from codeface_lsp.inference.engine import Engine
 from codeface_lsp.inference.types import GenerationRequest
 from codeface_lsp.models import placement
@@ -30,7 +31,7 @@ def wide(build_checkpoint: Callable[..., Path]) -> Path:
 def logits(model: LoadedModel) -> torch.Tensor:
     with torch.inference_mode():
         ids = torch.tensor([model.tokenizer.encode(PROMPT)], device=model.device)
-        result: torch.Tensor = model.model(ids).logits[0, -1].float().cpu()
+        result: torch.Tensor = batch.whole(model).model(ids).logits[0, -1].float().cpu()
         return result
 
 
