@@ -102,7 +102,7 @@ class Scheduler:
     def idle_for(self, seconds: float) -> bool:
         """Whether no job came for so long; false at once while there are any."""
         with self._changed:
-            return not (self._jobs or self._closed or self._changed.wait(seconds))
+            return not self._changed.wait_for(lambda: bool(self._jobs) or self._closed, seconds)
 
     def _pick(self) -> Job:
         for job in self._jobs:

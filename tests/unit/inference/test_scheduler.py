@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -74,6 +75,19 @@ def test_clients_share_time_however_many_requests_one_of_them_has() -> None:
     for _ in range(20):
         advance(scheduler, clock)
     assert log.count("modest") == 10
+
+
+def test_a_cancel_that_comes_too_late_is_no_reason_to_stop_resting() -> None:
+    clock, log = Clock(), list[str]()
+    scheduler = Scheduler(10, clock)
+    late = job("chat", 1, log)
+    scheduler.submit(late)
+    assert not scheduler.idle_for(60.0), "at once, while there is work"
+    drain(scheduler, clock)
+    waker = threading.Timer(0.02, scheduler.cancel, [late])
+    waker.start()
+    assert scheduler.idle_for(0.2)
+    waker.join()
 
 
 def test_inline_requests_are_finished_one_after_the_other() -> None:
