@@ -98,15 +98,21 @@ export class Code {
     await this.press("Control+End");
   }
 
-  /** Run a command of the palette by its whole title. */
+  /** Run a command of the palette by its whole title; a palette that something else closed again is opened anew. */
   async command(title) {
     const input = this.page.locator(".quick-input-widget input").first();
-    await this.press("F1");
-    await until(() => input.isVisible(), "the palette", { again: () => this.press("F1") });
-    await input.fill(`>${title}`);
     const row = this.page.locator(".quick-input-list .monaco-list-row").filter({ hasText: title }).first();
-    await row.waitFor();
-    await row.click();
+    const chosen = async () => {
+      await this.press("F1");
+      try {
+        await input.fill(`>${title}`, { timeout: 3_000 });
+        await row.click({ timeout: 10_000 });
+        return true;
+      } catch {
+        return false;
+      }
+    };
+    await until(chosen, `“${title}” in the palette`);
   }
 
   /** Wait for a row of the list that a command opened. */
