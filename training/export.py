@@ -74,6 +74,7 @@ def export(places: Places, run: str, folder: Path, *, averaged: bool = True) -> 
         "parameters": model.num_parameters(),
         "size": state["size"],
         "run": run,
+        "began": state["began"],
         "step": state["step"],
         "decay_steps": state["decay_done"],
         "averaged": averaged,
