@@ -130,7 +130,10 @@ def neovim(
     environment = {**house.environment, **program.environment, "XDG_STATE_HOME": str(folder)}
     with Terminal(command, cwd=project, environment=environment) as terminal:
         until(socket.exists, lambda: f"Neovim's socket; the screen:\n{terminal.text()}")
-        yield Neovim(terminal, program, socket)
+        running = Neovim(terminal, program, socket)
+        # It answers on its socket before it has read its configuration.
+        until(lambda: running.lua("return vim.v.vim_did_enter") == 1, "Neovim to have started")
+        yield running
 
 
 def test_ghost_text_of_the_bundled_model_is_seen_and_accepted(bundled: House, project: Path) -> None:
