@@ -37,7 +37,7 @@ unit: setup
 
 test-editors: setup
 	$(BIN)/python editors/install.py
-	$(BIN)/pytest -m editors tests/editors
+	$(BIN)/pytest -n 2 --dist loadfile -m editors tests/editors
 
 bench: setup
 	$(BIN)/codeface bench
