@@ -109,6 +109,14 @@ async def conversations(client: LspClient) -> list[dict[str, Any]]:
     return list((await client.request("codeface/chat.list", {}))["conversations"])
 
 
+async def answer_begins(editor: Editor, model: ScriptedModel) -> None:
+    """Ask a held model in a new chat document, until the first piece of its answer stands there."""
+    await editor.run("codeface.chat", "count")
+    await eventually(lambda: len(model.asked) == 1)
+    model.let(1)
+    await editor.client.until(lambda: editor.chat and "one" in editor.text)
+
+
 async def test_an_answer_streams_into_a_document_in_which_one_types(
     codeface_home: Path, tmp_path: Path, uri: str
 ) -> None:
@@ -206,10 +214,7 @@ async def test_closing_the_document_stops_the_answer_and_keeps_what_there_is(
     model = ScriptedModel(lambda messages: ["one ", "two ", "three"], held=True)
     async with scripted_server(codeface_home, model, tmp_path) as client:
         editor = Editor(client)
-        await editor.run("codeface.chat", "count")
-        await eventually(lambda: len(model.asked) == 1)
-        model.let(1)
-        await client.until(lambda: editor.chat and "one" in editor.text)
+        await answer_begins(editor, model)
         editor.close(editor.chat)
         await client.request("codeface/status", {})
         model.let(1)
@@ -229,10 +234,7 @@ async def test_the_cancel_button_stops_the_answer_and_says_so_in_the_document(
     model = ScriptedModel(lambda messages: ["one ", "two"], held=True)
     async with scripted_server(codeface_home, model, tmp_path) as client:
         editor = Editor(client)
-        await editor.run("codeface.chat", "count")
-        await eventually(lambda: len(model.asked) == 1)
-        model.let(1)
-        await client.until(lambda: editor.chat and "one" in editor.text)
+        await answer_begins(editor, model)
         steps = client.notifications["$/progress"]
         (begun,) = [p for p in steps if p["value"].get("title") == "CodeFace answers"]
         client.notify("window/workDoneProgress/cancel", {"token": begun["token"]})
@@ -273,10 +275,7 @@ async def test_a_second_message_waits_for_the_answer_that_streams(
     model = ScriptedModel(lambda messages: ["one ", "two"], held=True)
     async with scripted_server(codeface_home, model, tmp_path) as client:
         editor = Editor(client)
-        await editor.run("codeface.chat", "count")
-        await eventually(lambda: len(model.asked) == 1)
-        model.let(1)
-        await client.until(lambda: editor.chat and "one" in editor.text)
+        await answer_begins(editor, model)
         editor.type_at_end("\n\n## You\n\nfaster")
         await editor.run((await editor.actions())["send"])
         (message,) = await client.until(lambda: messages(client))
