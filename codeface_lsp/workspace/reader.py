@@ -12,7 +12,7 @@ from typing import Any
 
 from codeface_lsp.context.tags import KINDS
 from codeface_lsp.workspace.scanning import words_of
-from codeface_lsp.workspace.store import BITS, CACHE_KB, VERSION, Symbol
+from codeface_lsp.workspace.store import CACHE_KB, VERSION, Symbol
 
 _TERM = re.compile(r"[^\W_]+")
 _MOST_TERMS = 24
@@ -21,8 +21,8 @@ _COMMON = 500
 _MOST_VALUES = 900
 
 _SELECT = (
-    "SELECT symbols.id, name, kind, parent, parent_kind, files.path, start, body, end"
-    f" FROM symbols JOIN files ON files.id = symbols.id >> {BITS} WHERE"
+    "SELECT symbols.id, name, kind, parent, parent_kind, path, start, start + head, start + head + rest - 1"
+    " FROM symbols JOIN files ON files.id = (SELECT min(id) FROM files WHERE id >= symbols.id) WHERE"
 )
 
 
@@ -52,10 +52,10 @@ class Reader:
     def in_files(self, files: Sequence[str], limit: int = 4000) -> list[Symbol]:
         """Definitions in these files, in the order of their lines."""
         found: list[Symbol] = []
-        for (file,) in self._select("SELECT id FROM files WHERE path IN ", files):
-            span = (file << BITS, (file + 1) << BITS, limit - len(found))
+        for before, last in self._select("SELECT id - symbols, id FROM files WHERE path IN ", files):
+            span = (before, last, limit - len(found))
             rows = self._db.execute(
-                f"{_SELECT} symbols.id >= ? AND symbols.id < ? ORDER BY symbols.id LIMIT ?", span
+                f"{_SELECT} symbols.id > ? AND symbols.id <= ? ORDER BY symbols.id LIMIT ?", span
             )
             found += [_symbol(row) for row in rows]
         return found
@@ -66,10 +66,10 @@ class Reader:
         for path, name in classes:
             by_file.setdefault(path, []).append(name)
         function, found = KINDS.index("function"), []
-        for file, path in self._select("SELECT id, path FROM files WHERE path IN ", list(by_file)):
+        numbers = self._select("SELECT id - symbols, id, path FROM files WHERE path IN ", list(by_file))
+        for before, last, path in numbers:
             found += self._symbols(
-                f"symbols.id >= {file << BITS} AND symbols.id < {(file + 1) << BITS} AND kind = {function}"
-                " AND parent IN ",
+                f"symbols.id > {before} AND symbols.id <= {last} AND kind = {function} AND parent IN ",
                 by_file[path],
                 " ORDER BY symbols.id",
             )

@@ -15,30 +15,32 @@ from pathlib import Path
 from codeface_lsp import paths
 from codeface_lsp.context.tags import KINDS, Definition
 
-VERSION = 5
+VERSION = 6
 _BUSY_MS = 5_000
 CACHE_KB = 16_000
-BITS = 16
-"""A symbol's id is its file's id, shifted by so many bits, plus its number in the file: no index by file is needed."""
-_MOST_SYMBOLS = (1 << BITS) - 1
+_MOST_SYMBOLS = 65_535
 
 _SCHEMA = """
 CREATE TABLE files(
   id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL UNIQUE, mtime_ns INTEGER NOT NULL, size INTEGER NOT NULL,
-  lines INTEGER NOT NULL);
+  lines INTEGER NOT NULL, symbols INTEGER NOT NULL);
 CREATE TABLE symbols(
   id INTEGER PRIMARY KEY, name TEXT NOT NULL, kind INTEGER NOT NULL,
-  parent TEXT NOT NULL, parent_kind INTEGER NOT NULL, start INTEGER NOT NULL, body INTEGER NOT NULL,
-  end INTEGER NOT NULL);
+  parent TEXT NOT NULL, parent_kind INTEGER NOT NULL, start INTEGER NOT NULL, head INTEGER NOT NULL,
+  rest INTEGER NOT NULL);
 CREATE INDEX symbols_by_name ON symbols(name);
 CREATE TABLE skipped(path TEXT PRIMARY KEY, mtime_ns INTEGER NOT NULL, why TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE vectors(symbol INTEGER PRIMARY KEY, model TEXT NOT NULL, vector BLOB NOT NULL);
 CREATE VIRTUAL TABLE words USING fts5(text, content='', columnsize=0, detail=none, tokenize="ascii");
 """
+"""A file's symbols are numbered one after the other, and the file has the number of its last: so no column says which file
+a symbol is of, and lists of words, which hold differences of numbers, are short. For the same reason of size a definition
+has the numbers of lines of its `head` and of the `rest`. A number is never used again."""
 _PAGE_BYTES = 1024
 """Small, for the dozen tables of which most hold little."""
 _WORN = 4
-"""An index in which so many times as many files were written as there are now has too many words that lead nowhere."""
+"""An index that so many times as many symbols were written to as it holds has too many words that lead nowhere."""
+_WORN_LEAST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +104,8 @@ class Writer:
 
     def renew_if_worn(self) -> None:
         """Begin anew where most of the words are those of files that were written again since."""
-        newest, count = self._db.execute("SELECT coalesce(max(id), 0), count(*) FROM files").fetchone()
-        if newest > _WORN * count + 1000:
+        (count,) = self._db.execute("SELECT count(*) FROM symbols").fetchone()
+        if self._newest() > _WORN * count + _WORN_LEAST:
             self._db.close()
             delete(self.file)
             self._db = self._open()
@@ -111,41 +113,30 @@ class Writer:
     def put(self, entry: FileEntry) -> None:
         """Write what is known of a file, replacing what was."""
         self.remove([entry.path])
-        cursor = self._db.execute(
-            "INSERT INTO files(path, mtime_ns, size, lines) VALUES (?,?,?,?)",
-            (entry.path, entry.mtime_ns, entry.size, entry.lines),
+        definitions = entry.definitions[:_MOST_SYMBOLS]
+        first = self._newest() + 1
+        last = first + max(len(definitions), 1) - 1
+        self._db.execute(
+            "INSERT INTO files VALUES (?,?,?,?,?,?)",
+            (last, entry.path, entry.mtime_ns, entry.size, entry.lines, last - first + 1),
         )
-        first = (cursor.lastrowid or 0) << BITS
         self._db.executemany(
-            "INSERT INTO symbols(id, name, kind, parent, parent_kind, start, body, end) VALUES (?,?,?,?,?,?,?,?)",
-            [
-                (
-                    first + n,
-                    d.name,
-                    KINDS.index(d.kind),
-                    d.parent,
-                    _kind(d.parent_kind),
-                    d.start,
-                    d.body,
-                    d.end,
-                )
-                for n, d in enumerate(entry.definitions[:_MOST_SYMBOLS])
-            ],
+            "INSERT INTO symbols VALUES (?,?,?,?,?,?,?,?)",
+            [_row(number, definition) for number, definition in enumerate(definitions, first)],
         )
         self._db.executemany(
             "INSERT INTO words(rowid, text) VALUES (?,?)",
-            [(first + n, text) for n, text in enumerate(entry.texts[:_MOST_SYMBOLS]) if text],
+            [(number, text) for number, text in enumerate(entry.texts[:_MOST_SYMBOLS], first) if text],
         )
 
     def remove(self, names: Iterable[str]) -> None:
         """Forget files. Their words stay until the index is rebuilt, without a symbol to lead to."""
         for name in names:
-            row = self._db.execute("SELECT id FROM files WHERE path = ?", (name,)).fetchone()
+            row = self._db.execute("SELECT id - symbols, id FROM files WHERE path = ?", (name,)).fetchone()
             if row:
-                span = (row[0] << BITS, (row[0] + 1) << BITS)
-                self._db.execute("DELETE FROM vectors WHERE symbol >= ? AND symbol < ?", span)
-                self._db.execute("DELETE FROM symbols WHERE id >= ? AND id < ?", span)
-                self._db.execute("DELETE FROM files WHERE id = ?", row)
+                self._db.execute("DELETE FROM vectors WHERE symbol > ? AND symbol <= ?", row)
+                self._db.execute("DELETE FROM symbols WHERE id > ? AND id <= ?", row)
+                self._db.execute("DELETE FROM files WHERE id = ?", row[1:])
 
     def skip(self, path: str, mtime_ns: int, why: str) -> None:
         """Remember not to read a file again while it stays as it is."""
@@ -181,6 +172,11 @@ class Writer:
         """Close the file."""
         self._db.close()
 
+    def _newest(self) -> int:
+        """The highest number that any symbol ever had."""
+        row = self._db.execute("SELECT seq FROM sqlite_sequence").fetchone()
+        return int(row[0]) if row else 0
+
     def _open(self) -> sqlite3.Connection:
         try:
             return self._connect()
@@ -214,6 +210,12 @@ def _configure(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA synchronous=NORMAL")
     db.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
     db.execute(f"PRAGMA cache_size=-{CACHE_KB}")
+
+
+def _row(number: int, definition: Definition) -> tuple[int | str, ...]:
+    head, rest = definition.body - definition.start, definition.end + 1 - definition.body
+    kind, parent_kind = KINDS.index(definition.kind), _kind(definition.parent_kind)
+    return number, definition.name, kind, definition.parent, parent_kind, definition.start, head, rest
 
 
 def _kind(kind: str | None) -> int:

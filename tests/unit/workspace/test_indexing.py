@@ -400,7 +400,7 @@ def test_an_index_full_of_words_that_lead_nowhere_begins_anew(project: Path) -> 
     writer = store.Writer(store.path_of(project))
     entry = scanning.read(project, scanning.Found("pkg/core.py", 1, 1))
     assert entry is not None
-    for _ in range(1100):
+    for _ in range(4000):
         writer.put(entry)
     writer.commit()
     before = writer.known()["pkg/core.py"][0]
