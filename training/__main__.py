@@ -149,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("evaluate", help="fill holes in the held-out packages")
     evaluate.set_defaults(call=_evaluate)
     evaluate.add_argument("--folder", type=Path, default=BUNDLED_MODEL)
-    evaluate.add_argument("--split", choices=["held-out", "tuning"], default="held-out")
+    evaluate.add_argument("--split", choices=["held-out", "held-out-npm", "tuning"], default="held-out")
     evaluate.add_argument("--files", type=Path, help="ask about the files of this folder instead")
     evaluate.add_argument("--suffix", default=".js")
     evaluate.add_argument("--count", type=int, default=300, help="holes of each kind")

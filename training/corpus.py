@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import re
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from training.duplicates import DuplicateFilter
+from training.grammars import is_well_formed
+from training.npm import npm_packages
 from training.places import Places
-from training.sources import DEFAULT_SHARE, HELD_OUT, SHARES, Source, all_sources, write_licences
+from training.sources import HELD_OUT, Source, all_sources, in_order, write_licences
 
 SMALLEST, LARGEST = 200, 150_000
 LONGEST_LINE = 300
@@ -33,8 +33,8 @@ class Document:
     text: str
 
 
-def is_readable(text: str) -> bool:
-    """Whether a file looks written by people for people: no data tables, no generated code, valid Python."""
+def is_readable(text: str, path: str) -> bool:
+    """Whether a file looks written by people for people: no data tables, no generated code, well formed."""
     if not SMALLEST <= len(text) <= LARGEST or "\0" in text or GENERATED.search(text[:1500]):
         return False
     lines = text.split("\n")
@@ -42,13 +42,7 @@ def is_readable(text: str) -> bool:
         return False
     if sum(c.isdigit() for c in text) > 0.15 * len(text) or sum(c.isascii() for c in text) < 0.97 * len(text):
         return False
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return False
-    return True
+    return is_well_formed(text, path)
 
 
 def _in_seeded_order(source: Source) -> list[tuple[str, Path]]:
@@ -59,15 +53,15 @@ def choose(sources: list[Source]) -> Iterator[Document]:
     """The documents of all sources; copies of earlier ones are left out."""
     seen = DuplicateFilter()
     for source in sources:
-        taken, share = 0, SHARES.get(source.name, DEFAULT_SHARE)
+        taken = 0
         for path, file in _in_seeded_order(source):
-            if source.split == "train" and (taken >= share or set(HELD_OUT) & set(Path(path).parts)):
+            if source.split == "train" and (taken >= source.most or set(HELD_OUT) & set(Path(path).parts)):
                 continue
             try:
                 text = file.read_text(encoding="utf-8").replace("\r\n", "\n")
             except (UnicodeDecodeError, OSError):
                 continue
-            if not is_readable(text) or not seen.accept(text, protect=source.split != "train"):
+            if not is_readable(text, path) or not seen.accept(text, protect=source.split != "train"):
                 continue
             taken += len(text)
             yield Document(source.name, path, source.split, text)
@@ -76,7 +70,7 @@ def choose(sources: list[Source]) -> Iterator[Document]:
 def build(places: Places) -> None:
     """Write documents and licences into the training home, and say how much there is."""
     places.home.mkdir(parents=True, exist_ok=True)
-    sources = all_sources()
+    sources = in_order([*all_sources(), *npm_packages()])
     taken: Counter[str] = Counter()
     splits: Counter[str] = Counter()
     with places.documents.open("w", encoding="utf-8") as out:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import ast
 import json
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from rapidfuzz import fuzz
-from tree_sitter_language_pack import SupportedLanguage, get_parser
 
 from training.decoding import Completion
+from training.grammars import is_well_formed
 from training.places import Places
 from training.questions import Question
 
 RESAMPLES = 2_000
-GRAMMARS: dict[str, SupportedLanguage] = {"js": "javascript", "ts": "typescript", "go": "go"}
-"""Grammars for other languages, by file suffix; Python is parsed by Python."""
 
 
 @dataclass(frozen=True)
@@ -56,17 +52,7 @@ def judge(system: str, question: Question, completion: Completion) -> Answer:
 
 def parses(question: Question, text: str) -> bool:
     """Whether the file is well formed with `text` in the hole."""
-    whole = question.prefix + text.rstrip() + question.suffix
-    language = GRAMMARS.get(question.path.rpartition(".")[2])
-    if language is not None:
-        return not get_parser(language).parse(whole.encode()).root_node.has_error
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            ast.parse(whole)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return False
-    return True
+    return is_well_formed(question.prefix + text.rstrip() + question.suffix, question.path)
 
 
 def cut_block(text: str, question: Question) -> str:

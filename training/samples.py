@@ -16,7 +16,10 @@ from training.packing import Packed
 
 IGNORED = -100
 SMALLEST_ROOM = 96
-DEFINITION = re.compile(r"^(?:class|def|async def) (\w{3,})", re.M)
+DEFINITION = re.compile(
+    r"^(?:export )?(?:default )?(?:abstract )?(?:async )?(?:class|def|function|interface|type|const) (\w{3,})",
+    re.M,
+)
 NAME = re.compile(r"\b[A-Za-z_]\w{3,}")
 
 

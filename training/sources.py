@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -43,7 +43,7 @@ SHARES = {
     "openai": MEGABYTE // 2,
     "pygments": MEGABYTE,
 }
-"""At most this many bytes from one distribution, so that no house style rules."""
+"""Bytes read at most of the distributions that have another share than `DEFAULT_SHARE`."""
 
 NOT_WORTH_READING = {
     "tests",
@@ -73,6 +73,9 @@ class Source:
     split: str
     files: tuple[tuple[str, Path], ...]
     """(path as the model sees it, path on disk)"""
+
+    most: int = DEFAULT_SHARE
+    """Bytes read of it at most, so that no house style rules."""
 
 
 def licence_of(meta: importlib.metadata.PackageMetadata) -> str:
@@ -105,7 +108,9 @@ def standard_library() -> Source:
     root = Path(sysconfig.get_paths()["stdlib"])
     paths = sorted(root.rglob("*.py"))
     files = [(str(p.relative_to(root)), p) for p in paths if _worth_reading(p.relative_to(root))]
-    return Source("python", sysconfig.get_python_version(), "PSF-2.0", "train", tuple(files))
+    return Source(
+        "python", sysconfig.get_python_version(), "PSF-2.0", "train", tuple(files), SHARES["python"]
+    )
 
 
 def installed_packages() -> Iterator[Source]:
@@ -122,19 +127,25 @@ def installed_packages() -> Iterator[Source]:
             if relative.suffix == ".py" and ".." not in relative.parts and _worth_reading(relative):
                 files.append((relative.as_posix(), Path(str(distribution.locate_file(entry)))))
         if files:
-            yield Source(name, distribution.version, licence, split_of(name), tuple(sorted(files)))
+            most = SHARES.get(name, DEFAULT_SHARE)
+            yield Source(name, distribution.version, licence, split_of(name), tuple(sorted(files)), most)
+
+
+def in_order(sources: Iterable[Source]) -> list[Source]:
+    """Held-out first, then tuning, then training, so that copies are dropped from the later split."""
+    order = {"held-out": 0, "held-out-npm": 0, "tuning": 1, "train": 2}
+    return sorted(sources, key=lambda source: (order[source.split], source.name))
 
 
 def all_sources() -> list[Source]:
-    """Held-out first, then tuning, then training, so that copies are dropped from the later split."""
-    order = {"held-out": 0, "tuning": 1, "train": 2}
-    return sorted([standard_library(), *installed_packages()], key=lambda s: (order[s.split], s.name))
+    """The standard library and every installed distribution, in order."""
+    return in_order([standard_library(), *installed_packages()])
 
 
 def write_licences(sources: list[Source], taken: dict[str, int], path: Path) -> None:
     """List who was read, and how much of them, as JSON."""
     rows = [
-        {key: value for key, value in asdict(source).items() if key != "files"}
+        {key: value for key, value in asdict(source).items() if key not in ("files", "most")}
         | {"bytes": taken.get(source.name, 0)}
         for source in sources
     ]

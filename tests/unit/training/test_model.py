@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.functional import scaled_dot_product_attention
 
 from training.export import to_hugging_face
-from training.model import SHAPES, Shape, TinyLlama
+from training.model import SHAPES, Shape, TinyLlama, attend_in_blocks
 from training.optimizer import build, orthogonalize
 
 TINY = Shape(hidden=32, layers=2, heads=4, kv_heads=2, feed_forward=48, vocabulary=64, context=64)
@@ -20,6 +21,22 @@ def test_it_computes_what_llama_computes() -> None:
         ours = model(ids)
         theirs = to_hugging_face(model.state_dict(), TINY)(ids).logits
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("length", [1, 40, 128, 300])
+def test_attention_in_blocks_is_causal_attention(length: int) -> None:
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(2, 3, length, 8, requires_grad=True) for _ in range(3))
+    ours = attend_in_blocks(q, k, v, size=128)
+    theirs = scaled_dot_product_attention(q, k, v, is_causal=True)
+    torch.testing.assert_close(ours, theirs)
+    direction = torch.randn_like(ours)
+    for mine, right in zip(
+        torch.autograd.grad(ours, (q, k, v), direction),
+        torch.autograd.grad(theirs, (q, k, v), direction),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, right)
 
 
 def test_weights_that_do_not_fit_are_refused() -> None:

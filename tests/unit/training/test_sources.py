@@ -63,4 +63,4 @@ def test_nothing_of_a_held_out_package_is_left_in_pip() -> None:
     ids=["too short", "not Python", "generated", "a table"],
 )
 def test_what_people_do_not_write_is_not_read(text: str) -> None:
-    assert not is_readable(text)
+    assert not is_readable(text, "module.py")
