@@ -3,7 +3,7 @@
 Parsing holds Python's lock, so it happens beside the language server, not inside it; and if a grammar crashes, it takes
 only this process down, which then leaves that file out. Lines of JSON come on stdin, `{"changed": [path, ...]}`, and go
 to stdout: `{"done", "total"}` while scanning, `{"ready": counts}` when all is indexed, `{"updated": n}` after changes,
-`{"notice": sentence}`. It ends when stdin does.
+`{"notice": sentence}`. It ends when stdin does, in the middle of a scan, too.
 
 Several windows each have one; whoever holds the lock file writes.
 """
@@ -18,14 +18,14 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from codeface_lsp.workspace import scanning, store
+from codeface_lsp.workspace import scanning, store, workers
 from codeface_lsp.workspace.ignore import IgnoreRules
 from codeface_lsp.workspace.reader import Reader
 
@@ -49,6 +49,7 @@ class Indexer:
         self._lock = FileLock(f"{self.file}.lock")
         self._marker = self.file.with_suffix(".reading")
         self._changed: queue.SimpleQueue[list[str] | None] = queue.SimpleQueue()
+        self._ended = threading.Event()
 
     def run(self) -> None:
         """Scan once, then follow changes until stdin ends."""
@@ -126,29 +127,46 @@ class Indexer:
 
     def _read_all(self, writer: store.Writer, stale: list[scanning.Found]) -> None:
         committed = reported = time.monotonic()
-        for done, found in enumerate(stale):
-            entry = self._read(found)
-            if entry is None:
-                writer.remove([found.path])
-                writer.skip(found.path, found.mtime_ns, "no text")
-            else:
-                writer.put(entry)
-            now = time.monotonic()
-            if now - committed > _COMMIT_EVERY_S:
-                writer.commit()
-                committed = now
-            if now - reported > _REPORT_EVERY_S:
-                tell({"done": done + 1, "total": len(stale)})
-                reported = now
+        with closing(self._entries(stale)) as entries:
+            for done, (found, entry) in enumerate(zip(stale, entries, strict=True), 1):
+                if entry is None:
+                    writer.remove([found.path])
+                    writer.skip(found.path, found.mtime_ns, "no text")
+                else:
+                    writer.put(entry)
+                now = time.monotonic()
+                if now - committed > _COMMIT_EVERY_S:
+                    writer.commit()
+                    committed = now
+                if now - reported > _REPORT_EVERY_S:
+                    tell({"done": done, "total": len(stale)})
+                    reported = now
+                if self._ended.is_set():
+                    writer.commit()
+                    sys.exit()
+
+    def _entries(self, stale: list[scanning.Found]) -> Generator[store.FileEntry | None]:
+        """The entries of files in their order, by several processes where that is worth it.
+
+        If one of them is lost, this process reads the rest: a file that crashed it is met again, and then known.
+        """
+        done = 0
+        if workers.worth(stale):
+            try:
+                with workers.Workers(self.root) as several:
+                    for entry in several.read(stale):
+                        done += 1
+                        yield entry
+            except (workers.WorkerLost, OSError) as error:
+                log.warning("the index is built by one process: %s", error)
+        for found in stale[done:]:
+            yield self._read(found)
 
     def _read(self, found: scanning.Found) -> store.FileEntry | None:
         """Parse a file, with its name on disk as long as that takes: after a crash it tells which one it was."""
         self._marker.write_text(f"{found.mtime_ns} {found.path}", encoding="utf-8", errors="surrogateescape")
         try:
-            return scanning.read(self.root, found)
-        except Exception:  # whatever is odd about one file must not cost the index of all others
-            log.exception("a file of %d bytes could not be indexed", found.size)
-            return None
+            return scanning.read_safely(self.root, found)
         finally:
             self._marker.unlink(missing_ok=True)
 
@@ -196,6 +214,7 @@ class Indexer:
                 self._changed.put([str(path) for path in json.loads(line)["changed"]])
             except (ValueError, KeyError, TypeError):
                 log.warning("a line on stdin made no sense")
+        self._ended.set()
         self._changed.put(None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -32,6 +33,8 @@ _TEXTS = frozenset({"rst", "txt", "adoc"})
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9]{2,}|[\u3040-\u30ff\u4e00-\u9fff]")
 """Words of three letters or more; Chinese and Japanese have no spaces between words, so each character counts."""
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,15 @@ def read(root: Path, found: Found) -> FileEntry | None:
     return FileEntry(
         found.path, found.mtime_ns, found.size, count, definitions, _texts(found.path, definitions, lines)
     )
+
+
+def read_safely(root: Path, found: Found) -> FileEntry | None:
+    """`read`, where whatever is odd about one file gives None: it must not cost the index of all others."""
+    try:
+        return read(root, found)
+    except Exception:
+        log.exception("a file of %d bytes could not be indexed", found.size)
+        return None
 
 
 def words_of(text: str) -> list[str]:

@@ -33,9 +33,9 @@ CREATE TABLE skipped(path TEXT PRIMARY KEY, mtime_ns INTEGER NOT NULL, why TEXT 
 CREATE TABLE vectors(symbol INTEGER PRIMARY KEY, model TEXT NOT NULL, vector BLOB NOT NULL);
 CREATE VIRTUAL TABLE words USING fts5(text, content='', columnsize=0, detail=none, tokenize="ascii");
 """
-"""A file's symbols are numbered one after the other, and the file has the number of its last: so no column says which file
-a symbol is of, and lists of words, which hold differences of numbers, are short. For the same reason of size a definition
-has the numbers of lines of its `head` and of the `rest`. A number is never used again."""
+"""A file's symbols are numbered one after the other, and the file has the number of its last: so no column says which
+file a symbol is of, and lists of words, which hold differences of numbers, are short. For the same reason of size a
+definition has the numbers of lines of its `head` and of the `rest`. A number is never used again."""
 _PAGE_BYTES = 1024
 """Small, for the dozen tables of which most hold little."""
 _WORN = 4
