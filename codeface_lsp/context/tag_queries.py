@@ -1,6 +1,7 @@
 """Tree-sitter queries for definitions, by grammar.
 
-Each pattern captures the whole definition under its kind (see `tags.KINDS`) and its name as `name`.
+Each pattern captures the whole definition under its kind (see `tags.KINDS`) and its name as `name`; or a statement as
+`branches`, whose own assignments are definitions, too: a pattern for these would take 10 ms to compile.
 """
 
 from __future__ import annotations
@@ -43,15 +44,11 @@ QUERIES: dict[str, str] = {
     "python": """
 (function_definition name: (identifier) @name) @function
 (class_definition name: (identifier) @name) @class
-(module (assignment left: (identifier) @name) @variable)
-(module (assignment left: (pattern_list (identifier) @name)) @variable)
-(module (assignment right: (assignment left: (identifier) @name)) @variable)
-(module (assignment right: (assignment right: (assignment left: (identifier) @name))) @variable)
+(module (assignment left: [(identifier) @name (pattern_list (identifier) @name)]) @variable)
+(module (assignment right: (assignment [left: (identifier) @name right: (assignment left: (identifier) @name)]))
+  @variable)
 (module (type_alias_statement left: (type (identifier) @name)) @type)
-(module (if_statement consequence: (block (assignment left: (identifier) @name) @variable)))
-(module (if_statement alternative: (else_clause body: (block (assignment left: (identifier) @name) @variable))))
-(module (try_statement body: (block (assignment left: (identifier) @name) @variable)))
-(module (try_statement (except_clause (block (assignment left: (identifier) @name) @variable))))
+(module [(if_statement) (try_statement)] @branches)
 """,
     "javascript": _JS + "(class_declaration name: (identifier) @name) @class",
     "typescript": _JS + _TS,

@@ -44,6 +44,8 @@ def definitions(tree: SyntaxTree) -> list[Definition]:
 
 def _captures(tree: SyntaxTree, source: str) -> Iterator[tuple[str, Kind, Node]]:
     for _, captures in tree.query(compile_query(tree.grammar, source)):
+        for statement in captures.get("branches", ()):
+            yield from _assigned(statement)
         names = captures.get("name")
         if not names:
             continue
@@ -51,6 +53,16 @@ def _captures(tree: SyntaxTree, source: str) -> Iterator[tuple[str, Kind, Node]]
         for kind in KINDS:
             if kind in captures:
                 yield name, kind, captures[kind][0]
+
+
+def _assigned(statement: Node) -> Iterator[tuple[str, Kind, Node]]:
+    """What Python's `if` and `try` assign in their branches; not what statements inside of these do."""
+    for part in statement.named_children:
+        for block in part.named_children if part.type.endswith("_clause") else (part,):
+            for node in block.named_children if block.type == "block" else ():
+                left = node.child_by_field_name("left") if node.type == "assignment" else None
+                if left is not None and left.type == "identifier":
+                    yield (left.text or b"").decode("utf-8", "replace"), "variable", node
 
 
 def _nested(tree: SyntaxTree, found: list[tuple[int, int, str, Kind, Node]]) -> Iterator[Definition]:

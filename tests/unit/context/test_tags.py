@@ -87,3 +87,17 @@ def test_a_definition_starts_at_its_decorator_and_knows_its_body() -> None:
     assert tree is not None
     (found,) = definitions(tree)
     assert (found.start, found.body, found.end) == (0, 4, 5)
+
+
+def test_what_python_assigns_in_the_branches_of_a_module_is_defined_there() -> None:
+    text = (
+        "if old:\n    a = 1\nelif older:\n    b = 2\nelse:\n    c = 3\n"
+        "try:\n    d = 4\nexcept OSError:\n    e = 5\nfinally:\n    f = 6\n"
+        "if new:\n    for g in a:\n        h = 7\n    x.attribute = 8\n"
+        "def i():\n    if a:\n        local = 9\n"
+    )
+    tree = syntax.parse(text, "python")
+    assert tree is not None
+    assert [(d.name, d.start) for d in definitions(tree) if d.kind == "variable"] == [
+        ("a", 1), ("b", 3), ("c", 5), ("d", 7), ("e", 9), ("f", 11),
+    ]  # fmt: skip
