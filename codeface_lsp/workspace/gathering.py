@@ -53,8 +53,8 @@ class Gatherer:
         self._open = open_files
 
     def allowed(self, path: str) -> bool:
-        """Whether a model may see the file of this relative path."""
-        return self._rules.reason(f"{self._prefix}{path}") is None
+        """Whether a model may see the file of this relative path as context for another."""
+        return self._rules.shown(f"{self._prefix}{path}")
 
     def gather(self, sight: Sight, path: str, settings: ContextSettings) -> Gathered:
         """Chunks for a sight of the file at `path` (relative)."""

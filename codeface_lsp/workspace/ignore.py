@@ -2,6 +2,9 @@
 
 `.gitignore` and `.codefaceignore` count in every directory from the root down, and `.git/info/exclude` at the root, by
 Git's own rules: the last pattern that matches decides, and nothing below an ignored directory comes back.
+
+What CodeFace keeps for itself (conversations, indexes, logs) may lie inside of a workspace: one may edit it with
+CodeFace's help as any other file, but it is no context for others.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 
 from pathspec import GitIgnoreSpec
+
+from codeface_lsp import paths
 
 IGNORE_FILES = (".gitignore", ".codefaceignore")
 _ALWAYS = frozenset({".git", ".hg", ".svn"})
@@ -45,6 +50,10 @@ class IgnoreRules:
 
     def __init__(self, roots: Sequence[Path]) -> None:
         self._roots = tuple(roots)
+        own = {
+            form for each in (paths.home(), paths.cache_dir()) for form in (each.absolute(), each.resolve())
+        }
+        self._own = tuple(f"{each}{os.sep}" for each in own)
         self._specs: dict[Path, list[tuple[str, GitIgnoreSpec]]] = {}
         self._known: dict[str, str | None] = {}
 
@@ -58,13 +67,25 @@ class IgnoreRules:
         reason = self._known[key] = self._reason(Path(os.path.normpath(key)))
         return reason
 
+    def own(self, path: str | Path) -> bool:
+        """Whether a file lies where CodeFace keeps its own."""
+        return str(path).startswith(self._own)
+
+    def shown(self, path: str | Path) -> bool:
+        """Whether a file may be shown as context for another one."""
+        return self.reason(path) is None and not self.own(path)
+
     def ignored_directory(self, root: Path, directory: Path) -> bool:
         """Whether nothing below `directory` may be read; those above it are taken not to be ignored."""
-        return directory.name in _ALWAYS or self._match(root, directory, is_directory=True) is not None
+        return (
+            directory.name in _ALWAYS
+            or self.own(f"{directory}{os.sep}")
+            or self._match(root, directory, is_directory=True) is not None
+        )
 
     def ignored_file(self, root: Path, file: Path) -> bool:
         """Whether a file in a directory that is not ignored may not be read."""
-        return looks_secret(file) or self._match(root, file, is_directory=False) is not None
+        return looks_secret(file) or self.own(file) or self._match(root, file, is_directory=False) is not None
 
     def changed(self, paths: Iterable[Path]) -> bool:
         """Forget what was read from ignore files among `paths`; True if there were any."""

@@ -74,7 +74,7 @@ def one(root: Path, rules: IgnoreRules, path: Path, max_bytes: int) -> Found | N
     if not path.is_relative_to(root) or not is_text(path.name):
         return None
     parts = path.relative_to(root).parts[:-1]
-    if any(part in _SKIPPED_DIRECTORIES for part in parts) or rules.reason(path) is not None:
+    if any(part in _SKIPPED_DIRECTORIES for part in parts) or not rules.shown(path):
         return None
     return _file(root, rules, path, max_bytes)
 

@@ -82,7 +82,8 @@ class Workspace:
         """A document changed; `edits`, applied one after the other, lead to `snapshot` from the version before."""
         self._builder.advance(snapshot)
         self._notebooks.seen(snapshot)
-        self._recent.changed(snapshot, self._name(snapshot))
+        if snapshot.path is None or self._rules.shown(snapshot.path):
+            self._recent.changed(snapshot, self._name(snapshot))
         self._remember(snapshot)
 
     def saved(self, path: Path) -> None:
@@ -103,7 +104,7 @@ class Workspace:
 
     def files_changed(self, paths: Iterable[Path]) -> None:
         """Files were created, changed or deleted on disk."""
-        changed = [Path(path).absolute() for path in paths]
+        changed = [path for each in paths if not self._rules.own(path := Path(each).absolute())]
         self._rules.changed(changed)
         for root, gatherer in self._gatherers.items():
             inside = [path for path in changed if path.is_relative_to(root)]
@@ -136,11 +137,7 @@ class Workspace:
             return []
         path = self._name(snapshot)
         imported, folder = self._gatherers[root].around(path)
-
-        def allowed(file: Path) -> bool:
-            return self._rules.reason(file) is None
-
-        return nearest(path, root, self._open.texts(), imported, folder, allowed)
+        return nearest(path, root, self._open.texts(), imported, folder, self._rules.shown)
 
     def notebook(self, uri: str, path: str | None, cells: Sequence[str]) -> None:
         """A notebook was opened or its cells changed places; `cells` are the URIs of its code cells in order."""
@@ -273,7 +270,7 @@ class Workspace:
         name = self._name(snapshot)
         root = self._root_of(Path(snapshot.path)) if snapshot.path else None
         self._paths[snapshot.uri] = (root, name)
-        if self.excluded(snapshot.path) is None:
+        if snapshot.path is None or self._rules.shown(snapshot.path):
             self._open.put(name, snapshot.text)
         if root is not None:
             self._gatherers[root].sources.opened(name, snapshot.text)

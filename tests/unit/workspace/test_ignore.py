@@ -77,3 +77,20 @@ def test_files_outside_of_every_root_are_judged_by_name_alone(tmp_path: Path) ->
     rules = IgnoreRules([tmp_path / "w"])
     assert rules.reason(tmp_path / "other.py") is None
     assert rules.reason(tmp_path / ".env") is not None
+
+
+def test_what_codeface_keeps_is_no_context_wherever_it_lies_but_may_be_edited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "state"
+    home.mkdir()
+    (tmp_path / "link").symlink_to(home)
+    monkeypatch.setenv("CODEFACE_HOME", str(tmp_path / "link"))
+    for rules in (IgnoreRules([tmp_path]), IgnoreRules([home]), IgnoreRules([])):
+        for folder in (home, tmp_path / "link"):
+            assert not rules.shown(folder / "chats" / "a.md")
+            assert not rules.shown(str(folder / "cache" / "index" / "a.md"))
+            assert rules.reason(folder / "chats" / "a.md") is None
+        assert rules.shown(tmp_path / "chats" / "a.md") and not rules.shown(tmp_path / ".env")
+    rules = IgnoreRules([tmp_path])
+    assert rules.ignored_directory(tmp_path, home) and not rules.ignored_directory(tmp_path, tmp_path / "src")

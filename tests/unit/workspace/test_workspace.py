@@ -331,3 +331,39 @@ async def test_what_was_imported_and_is_not_used_yet_is_the_most_wanted(
 
     assert first("one.py", text) == {"shop/mail.py"}
     assert first("two.py", text.replace("\n\n", "\n\nMailer\n")) == {"shop/cart.py"}
+
+
+async def test_codefaces_own_files_inside_the_workspace_are_neither_indexed_nor_shown(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = root / ".codeface"
+    monkeypatch.setenv("CODEFACE_HOME", str(home))
+    chat = home / "chats" / "talk.md"
+    chat.parent.mkdir(parents=True)
+    chat.write_text("# Walruses\n\nWhat the user asked about walruses.\n")
+    workspace = Workspace([root], Settings())
+    await asyncio.wait_for(workspace.start(), 60)
+    assert await workspace.ask("walruses") == []
+    assert await workspace.ask("mailer") != []
+    first = Snapshot(chat.as_uri(), str(chat), "markdown", 0, chat.read_text())
+    workspace.opened(first)
+    written = Snapshot(chat.as_uri(), str(chat), "markdown", 1, first.text + "\nMore walruses of the user.\n")
+    workspace.changed(written)
+    workspace.saved(chat)
+    parts = build(workspace, root, "main.py", MAIN)
+    assert "walruses" not in "".join(chunk.text for chunk in parts.extra) and parts.extra
+    await workspace.aclose()
+
+
+async def test_writing_the_index_into_the_workspace_is_no_change_of_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CODEFACE_HOME", str(root / ".codeface"))
+    workspace = Workspace([root], Settings())
+    told: list[Path] = []
+    (gatherer,) = workspace._gatherers.values()
+    assert gatherer.client is not None
+    monkeypatch.setattr(gatherer.client, "changed", told.extend)
+    workspace.files_changed([store.path_of(root), root / "shop" / "cart.py"])
+    assert told == [root / "shop" / "cart.py"]
+    await workspace.aclose()
