@@ -15,7 +15,6 @@ from codeface_lsp.inference.ngram import (
     LONGEST_MATCH,
     NEIGHBOUR_WEIGHTS,
     NgramIndex,
-    Tokens,
 )
 from training import corpus, tokenizer
 from training.decoding import Vocabulary, infill_prompt
@@ -33,11 +32,11 @@ class Observations:
         self.model: list[float] = []
         self.sides: list[list[list[tuple[int, int, int]]]] = []
 
-    def add(self, token: int, probability: float, sides: Sequence[list[Tokens]]) -> None:
+    def add(self, token: int, probability: float, sides: Sequence[list[list[int]]]) -> None:
         """Keep what the model and both sides of the index thought of `token`."""
         counted = []
         for levels in sides:
-            found = [(len(f), len(set(f.tolist())), int((f == token).sum())) for f in levels]
+            found = [(len(f), len(set(f)), f.count(token)) for f in levels]
             counted.append(found + [(0, 1, 0)] * (LONGEST_MATCH - len(found)))
         self.model.append(probability)
         self.sides.append(counted)

@@ -154,6 +154,7 @@ class Mixture:
     def __init__(self, index: NgramIndex) -> None:
         self._index = index
 
-    def mix(self, sequence: Sequence[int], logits: torch.Tensor) -> torch.Tensor:
-        """Logits of the mixture; `logits` has shape (vocabulary,)."""
-        return torch.from_numpy(self._index.mix_logits(sequence, logits.numpy()))
+    def mix(self, sequence: Sequence[int], logits: torch.Tensor) -> tuple[torch.Tensor, float | None]:
+        """Logits of the mixture and, where it changed them, their log-sum-exp; `logits` has shape (vocabulary,)."""
+        mixed, total = self._index.mix_logits(sequence, logits.numpy())
+        return (logits, None) if total is None else (torch.from_numpy(mixed), total)

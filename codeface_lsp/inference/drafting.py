@@ -44,9 +44,7 @@ class Drafter:
         if self._pause:
             self._pause -= 1
             return []
-        if len(self._index.levels(sequence)) < SHORTEST_MATCH:
-            return []
-        return self._index.draft(sequence, min(self._length, room))
+        return self._index.draft(sequence, min(self._length, room), SHORTEST_MATCH)
 
     def learned(self, drafted: int, accepted: int) -> None:
         """Adapt to how a draft fared."""

@@ -62,6 +62,7 @@ class Generation:
         self._usage = Usage(
             prompt_tokens=len(self._prompt), truncated=len(self._prompt) < len(request.prompt)
         )
+        self._log_total: float | None = None
         self._decoding = False
         self._memory_freed = False
         self._entry: Entry | None = None
@@ -143,9 +144,9 @@ class Generation:
         return min(self._request.max_tokens - done, self._state.context_length - len(self._sequence))
 
     def _choose(self, row: torch.Tensor) -> int:
-        logits = row
+        logits, self._log_total = row, None
         if self._mixture is not None:
-            logits = self._mixture.mix(self._sequence, logits)
+            logits, self._log_total = self._mixture.mix(self._sequence, logits)
         self._scored = logits
         logits = self._sampler.penalize(logits, self._sequence, len(self._prompt))
         allowed = self._constraint.allowed()
@@ -155,6 +156,7 @@ class Generation:
             raise Ended("stop")
         ids = torch.from_numpy(allowed)
         self._scored = torch.full_like(self._scored, -torch.inf).index_copy(0, ids, self._scored[ids])
+        self._log_total = None
         token = int(ids[self._sampler.draw(logits[ids])])
         self._constraint.take(token)
         return token
@@ -172,7 +174,7 @@ class Generation:
             raise Ended("length")
 
     def _logprob(self, token: int) -> TokenLogprob:
-        return logprob(self._scored, token, self._request.top_logprobs)
+        return logprob(self._scored, token, self._request.top_logprobs, self._log_total)
 
     def _pass(self, entry: Entry, tokens: Sequence[int], keep: int) -> Pass:
         """One forward pass; steps aside once for something more urgent, and tries smaller when memory runs out."""

@@ -13,8 +13,10 @@ when it is next asked: about half a millisecond for 10,000 tokens. Nothing here 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +33,13 @@ SHORTEST_DRAFT_MATCH = 2
 DRAFT_CONTEXT = 16
 
 _GAP = -1
+_NEVER = -2
+_BEHIND = np.arange(LONGEST_MATCH + 1)
 
 Tokens = NDArray[np.int32]
 Positions = NDArray[np.int64]
 Floats = NDArray[np.float32]
+_Item = TypeVar("_Item", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +104,14 @@ class NgramIndex:
         self._document.remove(part)
         self._neighbours.remove(part)
 
-    def levels(self, context: Sequence[int], *, neighbours: bool = False) -> list[Tokens]:
+    def levels(self, context: Sequence[int], *, neighbours: bool = False) -> list[list[int]]:
         """Item n - 1: what followed the last n tokens of `context`, once for each occurrence; ends where none did."""
         texts = self._neighbours if neighbours else self._document
         return [followers for _, followers in texts.levels(context, 1, LONGEST_MATCH)]
 
     def predict(self, context: Sequence[int]) -> Prediction:
         """What followed the last tokens of `context`, the longest matches first."""
-        found: list[tuple[int, int, float, Tokens]] = []
+        found: list[tuple[int, int, float, list[int]]] = []
         for nearness, texts, weights in (
             (1, self._document, self.weights),
             (0, self._neighbours, self.neighbour_weights),
@@ -117,15 +122,16 @@ class NgramIndex:
         if not found:
             return _NOTHING
         found.sort(key=lambda level: level[:2], reverse=True)
-        keep, shares = 1.0, np.empty(sum(len(level[3]) for level in found), np.float32)
-        at = 0
+        keep = 1.0
+        tokens: list[int] = []
+        shares: list[float] = []
         for _, _, most, followers in found:
             count = len(followers)
-            weight = most * count / (count + (1 if count == 1 else len(set(followers.tolist()))))
-            shares[at : at + count] = keep * weight / count
+            weight = most * count / (count + len(set(followers)))
+            tokens += followers
+            shares += [keep * weight / count] * count
             keep *= 1.0 - weight
-            at += count
-        return Prediction(keep, np.concatenate([level[3] for level in found]), shares, found[0][0])
+        return Prediction(keep, np.array(tokens, np.int32), np.array(shares, np.float32), found[0][0])
 
     def mix(self, context: Sequence[int], probabilities: Floats) -> Floats:
         """The model's next-token probabilities, shape (vocabulary,), with the predictions mixed in; a new array.
@@ -140,39 +146,38 @@ class NgramIndex:
         np.add.at(mixed, prediction.tokens[known], prediction.shares[known])
         return mixed
 
-    def mix_logits(self, context: Sequence[int], logits: Floats) -> Floats:
-        """Logits, shape (vocabulary,), whose softmax is `mix` of the softmax of `logits`; a new array.
+    def mix_logits(self, context: Sequence[int], logits: Floats) -> tuple[Floats, float | None]:
+        """Logits, shape (vocabulary,), whose softmax is `mix` of the softmax of `logits`, and their log-sum-exp.
 
-        Only the logits of predicted tokens change, by log(1 + share / (keep * p)): one pass over the vocabulary.
-        Returns `logits` itself where nothing matches.
+        Only the logits of predicted tokens change, by log(1 + share / (keep * p)): one pass over the vocabulary, which
+        gives the sum of the result as well. Returns `logits` itself and None where nothing matches.
         """
         prediction = self.predict(context)
         if prediction.match == 0:
-            return logits
-        tokens, shares = prediction.tokens, prediction.shares
+            return logits, None
+        tokens, shares, keep, mass = prediction.tokens, prediction.shares, prediction.keep, 1.0
         if int(tokens.max()) >= len(logits):
             known = tokens < len(logits)
             tokens, shares = tokens[known], shares[known]
+            mass = keep + float(shares.sum())
         top = logits.max()
-        total = np.exp(logits - top).sum()
+        total = float(np.exp(logits - top).sum())
         gained = np.zeros(len(logits), np.float32)
         np.add.at(gained, tokens, shares)
         mixed = logits.copy()
-        mixed[tokens] = top + np.log(
-            np.exp(logits[tokens] - top) + gained[tokens] * (total / np.float32(prediction.keep))
-        )
-        return mixed
+        mixed[tokens] = top + np.log(np.exp(logits[tokens] - top) + gained[tokens] * np.float32(total / keep))
+        return mixed, float(top) + math.log(total * mass / keep)
 
-    def draft(self, context: Sequence[int], k: int) -> list[int]:
+    def draft(self, context: Sequence[int], k: int, shortest: int = SHORTEST_DRAFT_MATCH) -> list[int]:
         """At most `k` tokens that followed the longest match of the end of `context`, the last one found.
 
-        The document is asked before its neighbours, whose match must be longer. Empty where fewer than
-        `SHORTEST_DRAFT_MATCH` tokens match; ends at the border of a part.
+        The document is asked before its neighbours, whose match must be longer. Empty where fewer than `shortest`
+        tokens match; ends at the border of a part.
         """
         near, far = self._document.longest_match(context), self._neighbours.longest_match(context)
         length, at = max(near, far, key=lambda match: match[0])
         texts = self._document if near[0] >= far[0] else self._neighbours
-        return texts.run(at, k) if length >= SHORTEST_DRAFT_MATCH and k > 0 else []
+        return texts.run(at, k) if length >= shortest and k > 0 else []
 
 
 class _Texts:
@@ -183,7 +188,9 @@ class _Texts:
         self._joined: Tokens = np.empty(0, np.int32)
         self._order: Positions = np.empty(0, np.int64)
         self._before: Tokens = np.empty(0, np.int32)
+        self._after: Tokens = np.empty(0, np.int32)
         self._starts: Positions = np.zeros(1, np.int64)
+        self._singles: dict[int, list[int]] = {}
         self._stale = False
 
     def __len__(self) -> int:
@@ -206,24 +213,52 @@ class _Texts:
         if self._parts.pop(name, None) is not None:
             self._stale = True
 
-    def levels(self, context: Sequence[int], shortest: int, longest: int) -> list[tuple[int, Tokens]]:
+    def levels(self, context: Sequence[int], shortest: int, longest: int) -> list[tuple[int, list[int]]]:
         """Match lengths from `shortest` on with the tokens that followed, until nothing matches."""
-        levels: list[tuple[int, Tokens]] = []
+        levels: list[tuple[int, list[int]]] = []
         start, end = self._occurrences(context)
         longest = min(longest, len(context))
-        if shortest <= 1 <= longest and start < end:
-            levels.append((1, self._joined[_sampled(self._order[start:end]) + 1]))
-        if longest < 2 or start == end:
+        if start == end or longest < 1:
             return levels
-        positions = self._after(start, end, context[-2])
-        for length in range(2, longest + 1):
-            if length > 2:
-                positions = positions[self._joined[positions - (length - 1)] == context[-length]]
-            if not len(positions):
-                break
+        if shortest <= 1:
+            levels.append((1, self._single(context[-1], start, end)))
+        if longest == 1:
+            return levels
+        start, end = self._narrowed(start, end, context[-2])
+        positions, followers, length = self._order[start:end], self._after[start:end], 2
+        while len(positions) >= MOST_OCCURRENCES and length < longest:
             if length >= shortest:
-                levels.append((length, self._joined[_sampled(positions) + 1]))
+                levels.append((length, _sampled(followers).tolist()))
+            length += 1
+            matches = self._joined[positions - (length - 1)] == context[-length]
+            positions, followers = positions[matches], followers[matches]
+        if len(positions):
+            rest = self._last_levels(
+                context, _sampled(positions), _sampled(followers).tolist(), length, longest
+            )
+            levels += rest[max(shortest - length, 0) :]
         return levels
+
+    def _last_levels(
+        self, context: Sequence[int], positions: Positions, followers: list[int], matched: int, longest: int
+    ) -> list[tuple[int, list[int]]]:
+        """The levels from `matched` on of few positions, which all match that far: in one comparison."""
+        if matched == longest:
+            return [(longest, followers)]
+        wanted = np.array([*context[-matched - 1 : -longest - 1 : -1], _NEVER], np.int32)
+        further = (self._joined[positions[:, None] - _BEHIND[matched : longest + 1]] == wanted).argmin(axis=1)
+        lengths = further.tolist()
+        return [
+            (matched + n, [token for token, more in zip(followers, lengths, strict=True) if more >= n])
+            for n in range(max(lengths) + 1)
+        ]
+
+    def _single(self, token: int, start: int, end: int) -> list[int]:
+        """What followed one token; kept, because the frequent ones come again and again."""
+        known = self._singles.get(token)
+        if known is None:
+            known = self._singles[token] = _sampled(self._after[start:end]).tolist()
+        return known
 
     def longest_match(self, context: Sequence[int]) -> tuple[int, int]:
         """Length and last position of the longest match of the end of `context`; length 0 where there is none."""
@@ -252,11 +287,12 @@ class _Texts:
             return 0, 0
         return int(self._starts[context[-1]]), int(self._starts[context[-1] + 1])
 
-    def _after(self, start: int, end: int, token: int) -> Positions:
-        """Of a token's occurrences, those that stand after `token`."""
+    def _narrowed(self, start: int, end: int, token: int) -> tuple[int, int]:
+        """Of a range of one token's occurrences, the range of those that stand after `token`."""
         before = self._before[start:end]
-        low, high = before.searchsorted(token, "left"), before.searchsorted(token, "right")
-        return self._order[start + low : start + high]
+        return start + int(before.searchsorted(token, "left")), start + int(
+            before.searchsorted(token, "right")
+        )
 
     def _sort(self) -> None:
         """Lay the parts end to end, each after a gap longer than any match, and sort the positions."""
@@ -267,14 +303,16 @@ class _Texts:
         order = followed[np.argsort(_narrow(before), kind="stable")]
         order = order[np.argsort(_narrow(joined[order]), kind="stable")]
         counts = np.bincount(joined[followed]) if len(followed) else np.zeros(0, np.int64)
-        self._joined, self._order, self._before = joined, order, joined[order - 1]
+        self._joined, self._order = joined, order
+        self._before, self._after = joined[order - 1], joined[order + 1]
         self._starts = np.concatenate(([0], np.cumsum(counts)))
+        self._singles.clear()
         self._stale = False
 
 
-def _sampled(positions: Positions) -> Positions:
-    """Every n-th of many positions: a frequent token's followers need no exact count, and counting takes time."""
-    return positions[:: len(positions) // MOST_OCCURRENCES + 1]
+def _sampled(occurrences: NDArray[_Item]) -> NDArray[_Item]:
+    """Every n-th of many: a frequent token's followers need no exact count, and counting takes time."""
+    return occurrences[:: len(occurrences) // MOST_OCCURRENCES + 1]
 
 
 def _narrow(tokens: Tokens) -> NDArray[np.integer]:

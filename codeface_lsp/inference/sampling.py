@@ -71,13 +71,17 @@ class Sampler:
         return logits
 
 
-def logprob(logits: torch.Tensor, token: int, top: int) -> TokenLogprob:
-    """Log-probability of a token under `logits` of shape (vocabulary,), with the `top` most likely ones."""
+def logprob(logits: torch.Tensor, token: int, top: int, log_total: float | None = None) -> TokenLogprob:
+    """Log-probability of a token under `logits` of shape (vocabulary,), with the `top` most likely ones.
+
+    `log_total` is the log-sum-exp of `logits` where it is known already.
+    """
     row = logits.numpy()
-    highest = row.max()
-    total = float(highest) + math.log(np.exp(row - highest).sum())
+    if log_total is None:
+        highest = row.max()
+        log_total = float(highest) + math.log(np.exp(row - highest).sum())
     best: tuple[tuple[int, float], ...] = ()
     if top > 0:
         values, ids = torch.topk(logits, min(top, logits.shape[-1]))
-        best = tuple(zip(ids.tolist(), (values - total).tolist(), strict=True))
-    return TokenLogprob(token, float(row[token]) - total, best)
+        best = tuple(zip(ids.tolist(), (values - log_total).tolist(), strict=True))
+    return TokenLogprob(token, float(row[token]) - log_total, best)

@@ -81,8 +81,10 @@ def test_mixing_logits_equals_mixing_probabilities(
     index.set_document({str(number): text for number, text in enumerate(document)})
     given = np.array(logits, np.float32)
     before = given.copy()
-    mixed = softmax(index.mix_logits(context, given))
-    np.testing.assert_allclose(mixed, index.mix(context, softmax(given)), atol=1e-5)
+    mixed, total = index.mix_logits(context, given)
+    np.testing.assert_allclose(softmax(mixed), index.mix(context, softmax(given)), atol=1e-5)
+    assert total is None or total == pytest.approx(np.logaddexp.reduce(mixed.astype(np.float64)), abs=1e-4)
+    assert (total is None) == (mixed is given)
     assert np.array_equal(given, before), "the model's own logits stay as they are"
 
 
@@ -90,7 +92,9 @@ def test_ids_that_the_model_does_not_know_are_left_out() -> None:
     index = NgramIndex()
     index.update("file", [1, 2, VOCABULARY + 5, 1, 2, 3])
     assert index.mix([1, 2], uniform())[3] > 1 / VOCABULARY
-    assert index.mix_logits([1, 2], uniform())[3] > 1 / VOCABULARY
+    mixed, total = index.mix_logits([1, 2], uniform())
+    assert mixed[3] > 1 / VOCABULARY
+    assert total == pytest.approx(np.logaddexp.reduce(mixed), abs=1e-5)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), tokens), max_size=6), tokens)
@@ -142,6 +146,7 @@ def test_a_draft_follows_the_longest_match_to_the_end_of_its_part() -> None:
     index = NgramIndex()
     index.set_document({"file": [1, 2, 3, 4, 5, 6, 0, 2, 3, 9], "other": [7, 7]})
     assert index.draft([1, 2, 3], 3) == [4, 5, 6]
+    assert index.draft([1, 2, 3], 3, shortest=4) == []
     assert index.draft([0, 2, 3], 5) == [9]
     assert index.draft([8, 3], 5) == [], "one matching token is too little to bet on"
 
