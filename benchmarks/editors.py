@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.report import Row, arguments, report
 from tests.editors.conftest import SHAPES, House, house, until
-from tests.editors.test_vscode import VsCode, package, vscode
+from tests.editors.test_vscode import VsCode, package, three_windows, vscode
 
 ROUNDS = 3
 
@@ -44,7 +44,7 @@ def measure() -> Iterator[Row]:
 
 
 def _windows(code: VsCode, home: House, project: Path) -> Iterator[Row]:
-    found = code.run("threeWindows", project, home=str(home.path))
+    found = three_windows(code, home, project)
     yield _row("engines of three windows", found["engines"], 1, "processes")
     yield _row("largest language server of three windows", max(found["serversMiB"]), 120, "MiB")
 

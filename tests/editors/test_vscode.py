@@ -171,6 +171,14 @@ def with_model(bundled: House, vsix: Path, tmp_path_factory: pytest.TempPathFact
         yield code
 
 
+def three_windows(code: VsCode, house: House, project: Path) -> dict[str, Any]:
+    """The engines of the house, and the resident MiB of each language server, with three windows on one folder."""
+    files = [f"shapes_{number}.py" for number in range(3)]
+    for file in files:
+        (project / file).write_text(SHAPES)
+    return code.run("threeWindows", project, home=str(house.path), files=files)
+
+
 def keep_figures(**figures: float) -> None:
     """Keep what was measured among the artefacts."""
     file = ARTIFACTS / "figures.json"
@@ -210,6 +218,16 @@ def test_another_file_has_its_first_ghost_text_soon(with_model: VsCode, project:
     (project / "other.py").write_text(SHAPES.replace("shape", "form") + "\n\nfor form in fo")
     result = with_model.run("openToGhost", project)
     keep_figures(open_to_ghost_ms=result["openToGhostMs"])
+
+
+def test_three_windows_share_one_engine_and_each_server_is_light(
+    with_model: VsCode, bundled: House, project: Path
+) -> None:
+    found = three_windows(with_model, bundled, project)
+    keep_figures(largest_server_mib=max(found["serversMiB"]))
+    assert found["engines"] == 1
+    assert len(found["serversMiB"]) >= 3
+    assert max(found["serversMiB"]) <= 120
 
 
 def test_a_suggestion_is_accepted_by_word_by_line_whole_or_another_one(

@@ -77,11 +77,14 @@ export async function coldGhost(code) {
   return { seenToGhostMs: Date.now() - seen, loadMs: seen - began };
 }
 
-/** Three windows on one folder: the engines of this house, and the resident memory of each language server in MiB. */
+/**
+ * Three windows on one folder: the engines of this house, and the resident memory of each language server in MiB. Each has
+ * a file of its own: VS Code restores what another window left unsaved, and after two lines like it a third suggests nothing.
+ */
 export async function threeWindows(code) {
   const windows = [code, await code.another(), await code.another()];
-  for (const window of windows) {
-    await window.folder("shapes.py");
+  for (const [at, window] of windows.entries()) {
+    await window.folder(code.config.files[at]);
     await window.ready();
     await window.end();
     await window.type("\nfor shape in sha");
