@@ -10,8 +10,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from types import MappingProxyType
 from typing import Any
 
 from codeface_lsp import paths
@@ -32,10 +33,10 @@ PAUSE_S = 0.05
 class Worker:
     """A process with one engine in it."""
 
-    def __init__(self, engine: str, model: str, threads: int) -> None:
+    def __init__(self, command: Sequence[str], threads: int) -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "codeface_lsp.inference.bench_worker", engine, model, str(threads)],
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -69,6 +70,11 @@ class Worker:
             self.close()
             raise RuntimeError("a benchmark process ended early; what it printed above says why")
         return line.strip()
+
+
+def command(engine: str, model: str, threads: int) -> list[str]:
+    """What starts the worker of our engine or of transformers."""
+    return [sys.executable, "-m", "codeface_lsp.inference.bench_worker", engine, model, str(threads)]
 
 
 def rows(*, quick: bool = False) -> Iterator[Row]:
@@ -129,17 +135,24 @@ def speculation(label: str, model: str, rounds: int = 7, threads: int = 0) -> It
 
 
 def interleaved(
-    model: str, engines: Sequence[str], measures: Sequence[str], rounds: int, threads: int = 0
+    model: str,
+    engines: Sequence[str],
+    measures: Sequence[str],
+    rounds: int,
+    threads: int = 0,
+    others: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> dict[str, dict[str, list[float]]]:
     """Seconds by engine and measurement; the engines take turns, so that a busy moment hits all of them.
 
+    `others` are further engines, each with the command that starts a worker of the same protocol.
     On a slow or busy machine there are fewer rounds, at least one, so that all of it ends within minutes.
     """
     until = time.monotonic() + BUDGET_S
     count = threads or max(1, min(2, os.cpu_count() or 1))
     with ExitStack() as stack:
-        workers = {engine: stack.enter_context(Worker(engine, model, count)) for engine in engines}
-        taken: dict[str, dict[str, list[float]]] = {e: {m: [] for m in measures} for e in engines}
+        commands = {engine: command(engine, model, count) for engine in engines} | dict(others)
+        workers = {name: stack.enter_context(Worker(started, count)) for name, started in commands.items()}
+        taken: dict[str, dict[str, list[float]]] = {name: {m: [] for m in measures} for name in workers}
         for done in range(rounds):
             if done and time.monotonic() > until:
                 break

@@ -21,7 +21,8 @@ def test_a_row_says_how_many_times_faster() -> None:
 def test_a_process_measures_the_bundled_model() -> None:
     from codeface_lsp import paths
 
-    with Worker(bench.OURS, str(paths.shipped("bundled") / "codeface-tiny"), 1) as worker:
+    model = str(paths.shipped("bundled") / "codeface-tiny")
+    with Worker(bench.command(bench.OURS, model, 1), 1) as worker:
         cold, key = worker.measure("cold"), min(worker.measure("key") for _ in range(3))
     assert 0 < key < cold / 5
 
@@ -46,4 +47,4 @@ def test_on_a_slow_machine_there_are_fewer_rounds(monkeypatch: pytest.MonkeyPatc
 
 def test_a_process_that_cannot_start_is_told() -> None:
     with pytest.raises(RuntimeError, match="ended early"):
-        Worker("no such engine", "no such folder", 1)
+        Worker(bench.command("no such engine", "no such folder", 1), 1)
