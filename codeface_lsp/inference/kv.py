@@ -36,16 +36,20 @@ class SlabLayer:
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Append states of shape (1, heads, new, head size); returns views of all states so far."""
-        new = key_states.shape[-2]
-        end = self.length + new
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
+        keys, values = self.room(key_states.shape[-2])
+        keys.copy_(key_states)
+        values.copy_(value_states)
+        return self.keys.narrow(2, 0, self.length), self.values.narrow(2, 0, self.length)
+
+    def room(self, new: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Where the states of the next `new` tokens are to be written; they count as held from here on."""
+        start, end = self.length, self.length + new
         if end > self.keys.shape[-2]:
             self.reserve(max(end, int(self.keys.shape[-2] * GROWTH)))
-        self.keys.narrow(2, self.length, new).copy_(key_states)
-        self.values.narrow(2, self.length, new).copy_(value_states)
         self.length = end
-        return self.keys.narrow(2, 0, end), self.values.narrow(2, 0, end)
+        return self.keys.narrow(2, start, new), self.values.narrow(2, start, new)
 
     def reserve(self, capacity: int) -> None:
         """Move to slabs for at least `capacity` tokens."""
@@ -87,6 +91,8 @@ class SequenceCache:
         self.layers = layers
         self.croppable = croppable
         self._length = 0
+        self.changes = 0
+        """Grows whenever what the cache holds changes."""
 
     @property
     def length(self) -> int:
@@ -96,6 +102,7 @@ class SequenceCache:
     def advanced(self, tokens: int) -> None:
         """A forward pass over `tokens` tokens went through all layers."""
         self._length += tokens
+        self.changes += 1
 
     def crop(self, length: int) -> None:
         """Roll every layer back to `length` tokens, also layers that an interrupted pass left at different lengths."""
@@ -104,6 +111,7 @@ class SequenceCache:
             if surplus > 0:
                 layer.crop(-surplus)
         self._length = min(self._length, length)
+        self.changes += 1
 
     def reserve(self, capacity: int) -> None:
         """Make room once for a sequence whose length is known beforehand."""

@@ -25,7 +25,14 @@ def pick_runner(model: LoadedModel, settings: EngineSettings) -> Runner:
     else:
         if packs := packs and not model.encoder_decoder:
             log.info("%s runs with %d int8 layers", model.name, int8.swap(model.model))
-        runner = PlainRunner(model)
+        runner = PlainRunner(model, captured=settings.capture and _is_on_one_gpu(model))
     if packs:
         memory.unmap(model.model)
     return runner
+
+
+def _is_on_one_gpu(model: LoadedModel) -> bool:
+    """Whether all weights lie on one CUDA device as they are: no hook moves them, no kernel unpacks them."""
+    if model.device.type != "cuda" or model.quantization is not None or model.encoder_decoder:
+        return False
+    return all(parameter.device == model.device for parameter in model.model.parameters())

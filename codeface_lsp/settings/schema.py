@@ -152,6 +152,7 @@ class EngineSettings(_Section):
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Weights' type.")
     int8: bool = Field(True, description="On a CPU, hold linear weights in 8 bits (fast).")
+    capture: bool = Field(True, description="On CUDA, replay decode steps as a captured graph (fast).")
     quantization: Literal["8bit", "4bit"] | None = Field(
         None, description="bitsandbytes, for models without their own entry."
     )
