@@ -105,7 +105,7 @@ class ContextBuilder:
         offset = max(0, min(offset, len(text)))
         document = self._document(snapshot)
         tree = self._tree(document, snapshot)
-        lines = self._lines(counter)
+        lines = self.lines(counter)
         rest = excerpt.line_suffix(text, offset, budget.suffix, lines)
         rest = self._mask(text, offset, offset + len(rest)) if rest else rest
         matters = not sites.closing_only(rest)
@@ -127,6 +127,14 @@ class ContextBuilder:
             tokens=used + lines.count(prefix),
             notices=frame.notices,
         )
+
+    def lines(self, counter: TokenCounter) -> LineCounter:
+        """The line by line counter of a tokenizer."""
+        for lines in self._counters:
+            if lines.counter is counter:
+                return lines
+        self._counters = [LineCounter(counter), *self._counters[: _COUNTERS - 1]]
+        return self._counters[0]
 
     def tree(self, snapshot: Snapshot) -> SyntaxTree | None:
         """The tree of a snapshot, from the last one of its document; None where there is no syntax."""
@@ -166,13 +174,6 @@ class ContextBuilder:
             document.tree = syntax.parse(text, snapshot.language) if allowed else None
         document.tree_failed = text if document.tree is None else None
         return document.tree
-
-    def _lines(self, counter: TokenCounter) -> LineCounter:
-        for lines in self._counters:
-            if lines.counter is counter:
-                return lines
-        self._counters = [LineCounter(counter), *self._counters[: _COUNTERS - 1]]
-        return self._counters[0]
 
     def _frame(
         self,

@@ -24,6 +24,10 @@ class LineCounter:
         last = lines.pop()
         return sum(self.line(line + "\n") for line in lines) + (self.line(last) if last else 0)
 
+    def knows(self, line: str) -> bool:
+        """Whether a line was counted already."""
+        return line in self._known
+
     def line(self, line: str) -> int:
         """Number of tokens of one line, its line end included."""
         known = self._known.get(line)

@@ -25,6 +25,7 @@ _BRACKETED = re.compile(
 _OPENS_BLOCK = re.compile(r"(:|\{|=>|->|\bdo|\bthen|\bbegin|\belse|\bwhere|\bof)\s*$")
 _OPENS_BLOCK_INDENTED = re.compile(r":\s*(#.*)?$|\b(where|of|do|then|else)\s*$")
 _CLOSERS = re.compile(r"[)\]}>\"'`;,:\s]*\Z")
+_NESTING = re.compile(r"[()\[\]{};]")
 _CALL_SCAN = 4000
 
 
@@ -125,20 +126,18 @@ def _around(tree: SyntaxTree, offset: int) -> Iterator[Node]:
 
 def _unclosed_call(before: str) -> bool:
     depth = 0
-    for index in range(len(before) - 1, -1, -1):
-        char = before[index]
+    for found in reversed(list(_NESTING.finditer(before))):
+        char, index = found[0], found.start()
         if char in ")]}":
             depth += 1
-        elif char in "([{":
-            if depth == 0:
-                return (
-                    char == "("
-                    and bool(re.search(r"[\w\])>]\s?\Z", before[:index]))
-                    and not _heads_block(before[:index])
-                )
+        elif depth == 0:
+            return (
+                char == "("
+                and bool(re.search(r"[\w\])>]\s?\Z", before[:index]))
+                and not _heads_block(before[:index])
+            )
+        elif char != ";":
             depth -= 1
-        elif char == ";" and depth == 0:
-            return False
     return False
 
 

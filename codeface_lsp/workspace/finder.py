@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from codeface_lsp.workspace.facts import ATTRIBUTE, NAME, Facts, by_name, same_language
+from codeface_lsp.workspace.facts import Facts, same_language
 from codeface_lsp.workspace.outlines import Outlines
+from codeface_lsp.workspace.usage import ATTRIBUTE, NAME
 from codeface_lsp.workspace.wanted import Wanted
 
 _DOTTED = re.compile(r"(?<![\w.])([A-Za-z_][\w.]*)\.\w*\Z")
@@ -50,7 +51,7 @@ class Finder:
 
     def _imported(self) -> Iterator[Wanted]:
         """Names that were imported and are not used yet come first: they were imported for what is written now."""
-        unused = self._facts.unused(self._text)
+        unused = self._facts.usage.unused(self._text)
         later = _AFTER_METHODS if self._after_dot else 0.0
         for item, symbol in self._facts.imported:
             seen = item.local in self._near
@@ -83,11 +84,13 @@ class Finder:
     def _plain_names(self) -> Iterator[Wanted]:
         """Other names in sight, where the workspace defines them rarely: all that is known of most languages."""
         facts = self._facts
-        local = {item.local for item in facts.imports}
-        names: Sequence[str] = [name for name in self._near if name not in local and name not in facts.own]
-        strict = bool(facts.imports) and facts.path.endswith((".py", ".pyi"))
-        for name, symbols in by_name(facts.reader.named(names[:_MOST_NAMES], 2000)).items():
-            same = [s for s in symbols if same_language(s.path, facts.path) and not s.is_method]
+        local = {item.local for item in facts.usage.imports}
+        names: Sequence[str] = [
+            name for name in self._near if name not in local and name not in facts.usage.own
+        ]
+        strict = bool(facts.usage.imports) and facts.path.endswith((".py", ".pyi"))
+        for name, symbols in facts.plain(names[:_MOST_NAMES]).items():
+            same = [s for s in symbols if same_language(s.path, facts.path)]
             if 0 < len(same) <= _AMBIGUOUS:
                 best = min(same, key=lambda s: (-_shared(s.path, facts.path), s.path))
                 yield Wanted(best, (2.0 if strict else 0.7) + self._distance(name), "a name in sight", True)

@@ -14,6 +14,7 @@ from codeface_lsp.context.counting import LineCounter
 from codeface_lsp.context.parts import ExtraContext, Source
 from codeface_lsp.settings import ContextSettings
 from codeface_lsp.workspace.client import IndexClient
+from codeface_lsp.workspace.exports import Exports
 from codeface_lsp.workspace.facts import Facts
 from codeface_lsp.workspace.finder import Finder
 from codeface_lsp.workspace.ignore import IgnoreRules
@@ -24,6 +25,7 @@ from codeface_lsp.workspace.redaction import redact
 from codeface_lsp.workspace.selected import selected_chunk
 from codeface_lsp.workspace.similar import OpenFiles
 from codeface_lsp.workspace.sources import Sources
+from codeface_lsp.workspace.usage import Usage
 from codeface_lsp.workspace.wanted import Wanted
 
 _MOST_FACTS = 32
@@ -48,6 +50,7 @@ class Gatherer:
         self.client = client
         self.sources = Sources(root)
         self._rules = rules
+        self._exports = Exports(self.sources, root.name)
         self._facts: dict[str, Facts] = {}
         self._recent = recent
         self._open = open_files
@@ -98,10 +101,12 @@ class Gatherer:
         return found if found is not None and self.allowed(found.filename) else None
 
     def _facts_of(self, reader: Reader, sight: Sight, path: str) -> Facts:
-        text = sight.snapshot.text
         facts = self._facts.get(path)
-        if facts is None or not facts.still_hold(reader, text):
-            facts = self._facts[path] = Facts(reader, self.sources, self.root.name, path, sight.tree, text)
+        usage = facts.usage if facts is not None else None
+        if usage is None or not usage.still_holds(sight.snapshot.text):
+            usage = Usage(sight.tree, sight.snapshot.text)
+        if facts is None or usage is not facts.usage or not facts.still_hold(reader):
+            facts = self._facts[path] = Facts(reader, self._exports, path, usage)
             if len(self._facts) > _MOST_FACTS:
                 del self._facts[next(iter(self._facts))]
         return facts
@@ -143,11 +148,14 @@ class Gatherer:
         return list(reversed(_within(chunks, share, sight.counter)))
 
     def _edits(self, sight: Sight, share: int) -> list[ExtraContext]:
-        text = sight.snapshot.text
-        first, last = text.count("\n", 0, sight.top), text.count("\n", 0, sight.bottom) + 1
+        text, uri = sight.snapshot.text, sight.snapshot.uri
+        first = last = 0
+        if self._recent.has(uri):  # counting takes a while in a long document
+            first = text.count("\n", 0, sight.top)
+            last = first + text.count("\n", sight.top, sight.bottom) + 1
         chunks = [
             _chunk(each.path, redact(each.text), Source.RECENT_EDIT, "edited recently", sight.counter)
-            for each in self._recent.elsewhere(sight.snapshot.uri, first, last)
+            for each in self._recent.elsewhere(uri, first, last)
             if self.allowed(each.path)
         ]
         return list(reversed(_within(chunks, share, sight.counter)))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from codeface_lsp.workspace.facts import NAME, Facts, by_name
+from codeface_lsp.workspace.facts import Facts
 from codeface_lsp.workspace.store import Symbol
+from codeface_lsp.workspace.usage import NAME
 from codeface_lsp.workspace.wanted import Wanted
 
 _RECEIVER = re.compile(r"([A-Za-z_]\w*)\.(?=\w|\s*$)", re.MULTILINE)
@@ -38,7 +39,7 @@ class Outlines:
     def add_to(self, wanted: dict[int, Wanted]) -> None:
         """Add methods of base classes, of the classes of objects in sight and of the classes wanted already."""
         receivers = self._receivers()
-        types = dict.fromkeys(self._facts.bases, _BASE) | self._types(receivers)
+        types = dict.fromkeys(self._facts.usage.bases, _BASE) | self._types(receivers)
         near = [want for want in wanted.values() if want.symbol.kind == "class" and want.rank <= 1.0]
         near.sort(key=lambda want: want.rank)
         ranks = {
@@ -70,12 +71,11 @@ class Outlines:
 
     def _classes(self, names: dict[str, str]) -> list[Symbol]:
         """Classes by their names, each as the file that speaks of it means it; none where that cannot be told."""
-        named = self._facts.reader.named(list(names), 400)
         found: list[Symbol | None] = []
-        for name, symbols in by_name(symbol for symbol in named if symbol.kind == "class").items():
+        for name, symbols in self._facts.classes(names).items():
             here = [symbol for symbol in symbols if symbol.path == names[name]]
             meant = symbols[0] if len(symbols) == 1 else None
-            found += here[:1] or [meant or self._facts.exports.definer(names[name], symbols)]
+            found += here[:1] or [meant or self._facts.definer(names[name], symbols)]
         return [symbol for symbol in found if symbol is not None]
 
     def _add_ancestors(self, ranks: dict[tuple[str, str], float], classes: list[Symbol]) -> None:
@@ -93,7 +93,7 @@ class Outlines:
     def _bases_of(self, symbol: Symbol) -> list[str]:
         known = self._facts.known_bases.get(symbol.id)
         if known is None:
-            lines = self._facts.sources.lines(symbol.path)
+            lines = self._facts.exports.sources.lines(symbol.path)
             found = _HEADER.search("\n".join(lines[symbol.start : max(symbol.start + 1, symbol.body)]))
             known = NAME.findall(f"{found[1]} {found[2]}") if found else []
             self._facts.known_bases[symbol.id] = known
@@ -116,10 +116,10 @@ class Outlines:
             kinds = {
                 name,
                 "".join(part.title() for part in name.split("_")),
-                *self._facts.types.get(name, ()),
+                *self._facts.usage.types.get(name, ()),
             }
             if name in ("self", "cls"):
-                kinds |= self._facts.bases
+                kinds |= self._facts.usage.bases
             if name in imported:
                 made = self._type_of(imported[name])
                 self._origins |= dict.fromkeys(made, imported[name].path)
@@ -132,7 +132,9 @@ class Outlines:
         """What a class is called, or what a variable of another file is made of."""
         if symbol.kind != "variable":
             return {symbol.name}
-        line = "".join(self._facts.sources.lines(symbol.path)[symbol.start : symbol.start + 1]).strip()
+        line = "".join(
+            self._facts.exports.sources.lines(symbol.path)[symbol.start : symbol.start + 1]
+        ).strip()
         annotated, made = _ANNOTATED.match(line), _MADE.search(line)
         return {*NAME.findall(annotated[1] if annotated else ""), *([made[1]] if made else [])}
 

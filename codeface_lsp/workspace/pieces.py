@@ -31,17 +31,43 @@ HEADER_TOKENS = 4
 
 
 _KNOWN_FORMS = 4_000
-_forms: OrderedDict[tuple[Symbol, bool, bool], tuple[Sequence[str], list[str]]] = OrderedDict()
-"""Texts made of definitions, and the lines that they were made from: the same ones are wanted again and again."""
+
+
+class _Forms:
+    """Texts for a definition from the shortest to the fullest, none if its file moved on; and what they cost."""
+
+    def __init__(self, want: Wanted, lines: Sequence[str]) -> None:
+        self.lines = lines
+        """What they were made from."""
+        self.texts = _forms_of(want, lines)
+        self._counter: LineCounter | None = None
+        self._costs: dict[int, int] = {}
+
+    def cost(self, index: int, counter: LineCounter) -> int:
+        """Tokens of a text and its line end."""
+        if counter is not self._counter:
+            self._counter, self._costs = counter, {}
+        known = self._costs.get(index)
+        if known is None:
+            known = self._costs[index] = counter.count(self.texts[index] + "\n")
+        return known
+
+
+_forms: OrderedDict[tuple[Symbol, bool, bool], _Forms] = OrderedDict()
+"""The same definitions are wanted again and again."""
 
 
 class _Piece:
-    """One definition, in forms from the shortest to the fullest; `text` is the one that is shown."""
+    """One definition, and which of its forms is shown."""
 
-    def __init__(self, want: Wanted, forms: list[str]) -> None:
+    def __init__(self, want: Wanted, forms: _Forms) -> None:
         self.want = want
         self.forms = forms
-        self.text = forms[0]
+        self.shown = 0
+
+    @property
+    def text(self) -> str:
+        return self.forms.texts[self.shown]
 
 
 def definition_chunks(
@@ -58,7 +84,7 @@ def definition_chunks(
             continue
         symbol = want.symbol
         header = 0 if symbol.path in files else HEADER_TOKENS + counter.count(symbol.path)
-        cost = header + counter.line(piece.text + "\n")
+        cost = header + piece.forms.cost(0, counter)
         if symbol.is_method and (symbol.path, symbol.parent) not in owners:
             cost += counter.line(_owner_line(symbol.path, symbol.parent) + "\n")
         if spent + cost > budget:
@@ -71,10 +97,10 @@ def definition_chunks(
         spent += cost
         chosen.append(piece)
     for piece in chosen:
-        for fuller in piece.forms[:0:-1]:
-            cost = counter.count(fuller + "\n") - counter.count(piece.text + "\n")
+        for fuller in range(len(piece.forms.texts) - 1, 0, -1):
+            cost = piece.forms.cost(fuller, counter) - piece.forms.cost(0, counter)
             if spent + cost <= budget:
-                piece.text = fuller
+                piece.shown = fuller
                 spent += cost
                 break
     return [_chunk(path, chosen, counter) for path in sorted(files, key=lambda path: -files[path])]
@@ -96,15 +122,14 @@ def _piece(want: Wanted, sources: Sources) -> _Piece | None:
     lines = sources.lines(want.symbol.path)
     key = (want.symbol, want.in_sight, want.brief)
     known = _forms.get(key)
-    if known is None or known[0] is not lines:
-        known = _forms[key] = (lines, _forms_of(want, lines))
+    if known is None or known.lines is not lines:
+        known = _forms[key] = _Forms(want, lines)
         if len(_forms) > _KNOWN_FORMS:
             _forms.popitem(last=False)
-    return _Piece(want, known[1]) if known[1] else None
+    return _Piece(want, known) if known.texts else None
 
 
 def _forms_of(want: Wanted, lines: Sequence[str]) -> list[str]:
-    """Texts for a definition from the shortest to the fullest; none if the file moved on."""
     symbol = want.symbol
     signature = signature_of(symbol, lines)
     if not signature:

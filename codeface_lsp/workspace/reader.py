@@ -19,6 +19,7 @@ _MOST_TERMS = 24
 _COMMON = 500
 """A word of more definitions than this finds none by itself as long as the question has a rarer one."""
 _MOST_VALUES = 900
+_FUNCTION, _CLASS = KINDS.index("function"), KINDS.index("class")
 
 _SELECT = (
     "SELECT symbols.id, name, kind, parent, parent_kind, path, start, start + head, start + head + rest - 1"
@@ -40,6 +41,10 @@ class Reader:
             raise sqlite3.OperationalError("not an index of this version")
         self._total = self._db.execute("SELECT count(*) FROM symbols").fetchone()[0]
 
+    def version(self) -> int:
+        """A number that changes when somebody writes to the index."""
+        return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+
     def existing(self, candidates: Sequence[str]) -> list[str]:
         """Those of the candidate paths that are indexed, in the order given."""
         found = {row[0] for row in self._select("SELECT path FROM files WHERE path IN ", candidates)}
@@ -48,6 +53,15 @@ class Reader:
     def named(self, names: Sequence[str], limit: int = 400) -> list[Symbol]:
         """Definitions of any of these names."""
         return self._symbols("name IN ", names, f" LIMIT {limit}")
+
+    def classes(self, names: Sequence[str]) -> list[Symbol]:
+        """Classes of any of these names."""
+        return self._symbols(f"kind = {_CLASS} AND name IN ", names, " LIMIT 2000")
+
+    def plain(self, names: Sequence[str]) -> list[Symbol]:
+        """Definitions of any of these names that are no methods."""
+        condition = f"NOT (kind = {_FUNCTION} AND parent_kind = {_CLASS}) AND name IN "
+        return self._symbols(condition, names, " LIMIT 2000")
 
     def in_files(self, files: Sequence[str], limit: int = 4000) -> list[Symbol]:
         """Definitions in these files, in the order of their lines."""
@@ -65,11 +79,11 @@ class Reader:
         by_file: dict[str, list[str]] = {}
         for path, name in classes:
             by_file.setdefault(path, []).append(name)
-        function, found = KINDS.index("function"), []
+        found: list[Symbol] = []
         numbers = self._select("SELECT id - symbols, id, path FROM files WHERE path IN ", list(by_file))
         for before, last, path in numbers:
             found += self._symbols(
-                f"symbols.id > {before} AND symbols.id <= {last} AND kind = {function} AND parent IN ",
+                f"symbols.id > {before} AND symbols.id <= {last} AND kind = {_FUNCTION} AND parent IN ",
                 by_file[path],
                 " ORDER BY symbols.id",
             )
@@ -77,8 +91,7 @@ class Reader:
 
     def single_methods(self, names: Sequence[str]) -> list[Symbol]:
         """Methods of these names, for the names that one class alone defines a method of."""
-        function, owner = KINDS.index("function"), KINDS.index("class")
-        condition = f"kind = {function} AND parent_kind = {owner} AND name IN "
+        condition = f"kind = {_FUNCTION} AND parent_kind = {_CLASS} AND name IN "
         return self._symbols(condition, names, " GROUP BY name HAVING count(*) = 1")
 
     def neighbours(self, path: str, limit: int = 50) -> list[str]:

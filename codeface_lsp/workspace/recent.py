@@ -93,6 +93,10 @@ class RecentEdits:
         if text.strip():
             self._push(EditedChunk(region.snapshot.uri, region.path, start, end, text.strip("\n")))
 
+    def has(self, uri: str) -> bool:
+        """Whether there are chunks of a document."""
+        return any(chunk.uri == uri for chunk in self._chunks)
+
     def elsewhere(self, uri: str, start: int, end: int) -> list[EditedChunk]:
         """Chunks outside of lines `[start, end)` of a document, the newest first."""
         return [c for c in reversed(self._chunks) if c.uri != uri or c.end <= start or c.start >= end]

@@ -21,6 +21,7 @@ _KEY = secrets.token_bytes(16)
 _KNOWN_LINES = 100_000
 _KNOWN_DOCUMENTS = 32
 _LONG_LINE = 20_000
+_LONG_TEXT = 20_000
 _PIECE = 10_000
 
 _HINT = re.compile(r"[A-Za-z0-9_\-+/=.]{16}|://[^\s]*@|AKC|AP[0-9A-F]")
@@ -130,7 +131,10 @@ def key_blocks(text: str) -> list[tuple[int, int]]:
     if _searched is not text:
         if _KEY_MARK in text or "PuTTY-User-Key" in text:
             return _find_key_blocks(text)
-        _searched = text
+        if (
+            len(text) > _LONG_TEXT
+        ):  # a document, and not one of the chunks that are searched between two questions for it
+            _searched = text
     return []
 
 

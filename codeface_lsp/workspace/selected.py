@@ -35,7 +35,7 @@ def selected_chunk(
 def _wanted(facts: Facts, sight: Sight, name: str) -> Wanted | None:
     """What the name means on the cursor's line: another file's definition, else one of this file out of sight."""
     text, offset = sight.snapshot.text, sight.offset
-    names = {name, *(item.name for item in facts.imports if item.local == name)}
+    names = {name, *(item.name for item in facts.usage.imports if item.local == name)}
     line = text.rfind("\n", 0, offset) + 1
     for want in Finder(facts, text, line, offset, offset).find():
         if want.symbol.name in names:

@@ -19,6 +19,11 @@ class MaskedLines(Sequence[str]):
     def __init__(self, text: str) -> None:
         self._lines = (redact(text) if key_blocks(text) else text).split("\n")
 
+    @property
+    def unmasked(self) -> str:
+        """The whole text, secrets and all, for what never leaves the process."""
+        return "\n".join(self._lines)
+
     def __len__(self) -> int:
         return len(self._lines)
 

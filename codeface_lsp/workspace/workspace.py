@@ -25,6 +25,7 @@ from codeface_lsp.workspace.notebooks import Notebooks
 from codeface_lsp.workspace.questions import Answer, Embedder, Questions
 from codeface_lsp.workspace.recent import RecentEdits
 from codeface_lsp.workspace.similar import OpenFiles
+from codeface_lsp.workspace.warming import Warming
 
 _INDEX_WAIT_S = 20.0
 _LEARN_WAIT_S = 10.0
@@ -46,6 +47,7 @@ class Workspace:
         self._notebooks = Notebooks()
         self._recent = RecentEdits()
         self._open = OpenFiles()
+        self._warming = Warming()
         self._builder = ContextBuilder(
             self._gather, self._name, redaction.redact_range, self._may_parse, self._select
         )
@@ -96,6 +98,7 @@ class Workspace:
         self._builder.close(uri)
         self._recent.closed(uri)
         self._notebooks.forget(uri)
+        self._warming.drop(uri)
         path = self._paths.pop(uri, None)
         if path is not None:
             self._open.drop(path[1])
@@ -128,7 +131,9 @@ class Workspace:
         the text of the popup's selected item, if the snapshot is what it would be with that item accepted.
         """
         snapshot, offset = self._notebooks.joined(snapshot, offset)
-        return self._builder.build(snapshot, offset, budget, counter, selected)
+        parts = self._builder.build(snapshot, offset, budget, counter, selected)
+        self._warming.begin(snapshot.uri, snapshot.text, self._builder.lines(counter))
+        return parts
 
     def neighbours(self, snapshot: Snapshot) -> list[Neighbour]:
         """Whole files next to a document that a model on this machine may learn from, the nearest first."""
@@ -215,6 +220,7 @@ class Workspace:
 
     async def aclose(self) -> None:
         """Stop the indexing processes."""
+        self._warming.stop()
         for beginning in (self._learning, self._starting):
             if beginning is not None:
                 beginning.cancel()

@@ -367,3 +367,18 @@ async def test_writing_the_index_into_the_workspace_is_no_change_of_it(
     workspace.files_changed([store.path_of(root), root / "shop" / "cart.py"])
     assert told == [root / "shop" / "cart.py"]
     await workspace.aclose()
+
+
+async def test_definitions_are_found_where_a_saved_file_has_moved_them(
+    workspace: Workspace, root: Path
+) -> None:
+    assert "class Cart:" in shown(build(workspace, root, "main.py", MAIN))["shop/cart.py"]
+    cart = root / "shop" / "cart.py"
+    cart.write_text("# filler\n" * 30 + FILES["shop/cart.py"])
+    workspace.saved(cart)
+    deadline = time.monotonic() + 30
+    while [each.first_line for each in await workspace.definitions("Cart", 1)] != [34]:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+    workspace.closed((root / "main.py").as_uri())
+    assert "class Cart:" in shown(build(workspace, root, "main.py", MAIN))["shop/cart.py"]
