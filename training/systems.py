@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from transformers import AutoModelForCausalLM
 
-from codeface_lsp.inference.ngram import LONGEST_MATCH, LONGEST_PART, NgramIndex
+from codeface_lsp.inference.ngram import NgramIndex
+from codeface_lsp.inference.token_index import LONGEST_MATCH, LONGEST_PART
 from training.corpus import Document
 from training.decoding import Completion, Decoder, Prompt, Vocabulary, infill_prompt
 from training.judging import Answer, judge

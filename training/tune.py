@@ -10,12 +10,8 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM
 
-from codeface_lsp.inference.ngram import (
-    DOCUMENT_WEIGHTS,
-    LONGEST_MATCH,
-    NEIGHBOUR_WEIGHTS,
-    NgramIndex,
-)
+from codeface_lsp.inference.ngram import DOCUMENT_WEIGHTS, NEIGHBOUR_WEIGHTS, NgramIndex
+from codeface_lsp.inference.token_index import LONGEST_MATCH
 from training import corpus, tokenizer
 from training.decoding import Vocabulary, infill_prompt
 from training.places import Places

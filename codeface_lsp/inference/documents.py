@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from codeface_lsp.inference.ngram import NgramIndex, Tokens
+from codeface_lsp.inference.ngram import NgramIndex
+from codeface_lsp.inference.token_index import Tokens
 from codeface_lsp.inference.types import GenerationRequest
 from codeface_lsp.models.types import Tokenizer
 

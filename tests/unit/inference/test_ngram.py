@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeface_lsp.inference.ngram import LONGEST_MATCH, MOST_OCCURRENCES, NgramIndex
+from codeface_lsp.inference.ngram import NgramIndex
+from codeface_lsp.inference.token_index import LONGEST_MATCH, MOST_OCCURRENCES
 
 VOCABULARY = 12
 tokens = st.lists(st.integers(0, VOCABULARY - 1), max_size=40)

@@ -5,7 +5,8 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from codeface_lsp.inference.ngram import LONGEST_MATCH, NgramIndex
+from codeface_lsp.inference.ngram import NgramIndex
+from codeface_lsp.inference.token_index import LONGEST_MATCH
 from training.corpus import Document
 from training.decoding import Completion, Decoder, Vocabulary, heal_end, infill_prompt
 from training.judging import cut_block, interval, judge
