@@ -19,13 +19,14 @@ class ModelServer:
     """`/infill` as llama-server streams it: pieces of `answer`, the more slowly the larger `pause_s`.
 
     As CodeFace's own engine does, it says that a request waits for a load until `loaded` is set. With `status` other
-    than 200 it refuses; with `breaks` it goes away in the middle of its answer.
+    than 200 it refuses (a document, with `document_status`); with `breaks` it goes away in the middle of its answer.
     """
 
     def __init__(self) -> None:
         self.answer = "return width * height"
         self.pause_s = 0.0
         self.status = 200
+        self.document_status = 200
         self.breaks = False
         self.loaded = asyncio.Event()
         self.bodies: list[dict[str, Any]] = []
@@ -46,6 +47,7 @@ class ModelServer:
     def reset(self) -> None:
         """As at the beginning."""
         self.answer, self.pause_s, self.status, self.breaks = "return width * height", 0.0, 200, False
+        self.document_status = 200
         self.loaded.set()
         self.bodies.clear()
         self.documents.clear()
@@ -83,7 +85,7 @@ class ModelServer:
 
     async def _document(self, request: Request) -> JSONResponse:
         self.documents.append(await request.json())
-        return JSONResponse({"document_known": True})
+        return JSONResponse({"document_known": True}, self.document_status)
 
     async def _ok(self, request: Request) -> JSONResponse:
         return JSONResponse({"status": "ok"})

@@ -82,6 +82,7 @@ class CodefaceServer(LlamaServer):
             async with self._one_told:  # in their order: the last ones count
                 await self.client.post("/codeface/document", body | {"client": self.client_id})
         except EndpointError as error:
+            self._documents.not_taken(document)
             _log.info("the engine did not take the files next to a document: %s", error.kind)
 
     async def told(self) -> None:

@@ -43,6 +43,11 @@ class SentDocuments:
             self._surrounded.popitem(last=False)
         return True
 
+    def not_taken(self, document: DocumentText) -> None:
+        """Its neighbours did not arrive: they are news again."""
+        if self._surrounded.get(document.id) is document.neighbours:
+            self._surrounded.pop(document.id, None)
+
     def forget(self, document_id: str) -> None:
         """The engine does not have it (any more)."""
         self._sent.pop(document_id, None)

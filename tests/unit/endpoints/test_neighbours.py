@@ -50,3 +50,18 @@ async def test_another_machine_never_gets_them() -> None:
         assert model.documents == []
         assert "y = 1" not in str(model.bodies)
         await server.aclose()
+
+
+async def test_what_was_refused_is_told_again() -> None:
+    async with model_server() as model:
+        server = connected(model, local=True)
+        neighbours = Neighbours({"b.py": "y = 1\n"})
+        model.document_status = 503
+        await complete(server, request(neighbours, 1))
+        await server.told()
+        model.document_status = 200
+        for version in (2, 3):
+            await complete(server, request(neighbours, version))
+            await server.told()
+        assert len(model.documents) == 2, "the refused one, and one that was taken"
+        await server.aclose()
