@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import BinaryIO
+
 from codeface_lsp.lsp import (
     acceptance,
     chat,
@@ -44,10 +46,10 @@ def create() -> CodeFaceServer:
     return server
 
 
-def serve_stdio() -> int:
+def serve_stdio(stdin: BinaryIO | None = None) -> int:
     """Serve one editor over stdin and stdout; return the exit status (0 only after `shutdown`, as LSP asks)."""
     server = create()
-    server.start_io()
+    server.start_io(stdin)
     return 0 if server.protocol.shut_down else 1
 
 

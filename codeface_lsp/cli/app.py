@@ -14,7 +14,7 @@ from typer.main import get_command
 from codeface_lsp.errors import CodeFaceError
 
 _COMMANDS = {
-    "lsp": "lsp:lsp",
+    "lsp": "lsp_command:lsp",
     "demo": "demo:demo",
     "doctor": "doctor:doctor",
     "engine": "engine:app",

@@ -1,17 +1,14 @@
-"""`codeface-lsp` and `codeface lsp`: the language server.
+"""`codeface-lsp`: the language server over stdio.
 
-`codeface-lsp` does not go through typer, so that an editor's start-up pays for nothing but the server.
+It does not go through typer, so that an editor's start-up pays for nothing but the server.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated
-
-import typer
+from typing import BinaryIO, cast
 
 from codeface_lsp import logs
-from codeface_lsp.errors import CodeFaceError
 
 
 def main() -> None:
@@ -22,29 +19,15 @@ def main() -> None:
         sys.argv = [sys.argv[0], "lsp", *sys.argv[1:]]
         whole()
         return
+    logs.configure()
+    sys.exit(serve())
+
+
+def serve() -> int:
+    """Serve over stdin and stdout; the engine begins to start while the server is imported."""
+    from codeface_lsp.endpoints.early import Opening
+
+    opening = cast(BinaryIO, Opening(sys.stdin.buffer))
     from codeface_lsp.server import serve_stdio
 
-    logs.configure()
-    sys.exit(serve_stdio())
-
-
-def lsp(
-    tcp: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Listen here instead of stdio.")
-    ] = None,
-    stdio: Annotated[bool, typer.Option(help="Serve over stdin and stdout (the default).")] = True,
-    debug: Annotated[bool, typer.Option(help="Log every request with its timings, never its text.")] = False,
-) -> None:
-    """Start the language server (editors do this)."""
-    from codeface_lsp.server import serve_stdio, serve_tcp
-
-    logs.configure("debug" if debug else "info")
-    if tcp is None:
-        raise typer.Exit(serve_stdio())
-    host, _, port = tcp.rpartition(":")
-    if not port.isdigit():
-        raise CodeFaceError(f"`--tcp {tcp}` is not HOST:PORT; try `--tcp 127.0.0.1:7777`.")
-    try:
-        raise typer.Exit(serve_tcp(host or "127.0.0.1", int(port)))
-    except OSError as error:
-        raise CodeFaceError(f"Cannot listen on {tcp} ({error.strerror}); choose another port.") from error
+    return serve_stdio(opening)

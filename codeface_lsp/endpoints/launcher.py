@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import logging
-import os
-import subprocess
-import sys
-import threading
 import time
 from pathlib import Path
 
 from codeface_lsp import paths, runtime
+from codeface_lsp.endpoints import early, process
 from codeface_lsp.endpoints.codeface import CodefaceServer
 from codeface_lsp.endpoints.http import ServerClient
+from codeface_lsp.endpoints.process import Start
 from codeface_lsp.errors import EndpointError, EndpointRejected, EndpointUnreachable
 from codeface_lsp.runtime import Runtime
 from codeface_lsp.settings import EngineSettings
@@ -26,14 +23,6 @@ EXIT_FAILED = 3
 """Exit status of an engine that could not start; its last line on stderr says why."""
 _POLL_S = 0.05
 _HEALTH_TIMEOUT_S = 5.0
-
-_DETACHED = 0x00000208 if sys.platform == "win32" else 0
-"""DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP"""
-
-INSTALL_LOCAL = (
-    "The local engine needs PyTorch and transformers: run `pip install 'codeface-lsp[local]'`, or let "
-    "`engine.python` name an interpreter of an environment that has them."
-)
 
 
 class VersionMismatch(Exception):
@@ -84,27 +73,28 @@ class Launcher:
         return await asyncio.shield(self._starting)
 
     async def _find_or_start(self) -> Runtime:
+        start = early.take()
+        if start is None:
+            try:
+                found = await self.find()
+            except VersionMismatch as mismatch:
+                await _stop_unused(mismatch)
+                found = None
+            if found is not None:
+                return found
+            start = await asyncio.to_thread(process.start, self.settings)
         try:
-            found = await self.find()
-        except VersionMismatch as mismatch:
-            await _stop_unused(mismatch)
-            found = None
-        if found is not None:
-            return found
-        check_interpreter(self.settings)
-        report = paths.log_dir() / f"engine-start-{os.getpid()}.log"
-        process = await asyncio.to_thread(spawn, self.settings, report)
-        try:
-            return await self._wait(process, report)
+            return await self._wait(start)
         finally:
-            report.unlink(missing_ok=True)
+            start.report.unlink(missing_ok=True)
 
-    async def _wait(self, process: subprocess.Popen[bytes], report: Path) -> Runtime:
+    async def _wait(self, start: Start) -> Runtime:
         deadline = time.monotonic() + self.settings.start_timeout_s
         while time.monotonic() < deadline:
             # Status 0 before the engine is up: another process won the race for the lock, so wait for that one.
-            if process.poll() not in (None, 0):
-                raise EndpointUnreachable(_last_words(report, process.returncode), kind="engine_start")
+            if start.process.poll() not in (None, 0):
+                words = _last_words(start.report, start.process.returncode)
+                raise EndpointUnreachable(words, kind="engine_start")
             try:
                 found = await self.find()
             except VersionMismatch as mismatch:
@@ -116,8 +106,8 @@ class Launcher:
             if found is not None:
                 _log.info("engine %d answers at port %d", found.pid, found.port)
                 return found
-            if process.poll() == 0 and not runtime.held():
-                process = await asyncio.to_thread(spawn, self.settings, report)
+            if start.process.poll() == 0 and not runtime.held():
+                start = await asyncio.to_thread(process.start, self.settings)
             await asyncio.sleep(_POLL_S)
         raise EndpointUnreachable(
             f"The engine did not answer within {self.settings.start_timeout_s:.0f} s; "
@@ -146,41 +136,6 @@ async def _stop_unused(mismatch: VersionMismatch) -> None:
         if not runtime.held():
             return
         await asyncio.sleep(_POLL_S)
-
-
-def check_interpreter(settings: EngineSettings) -> None:
-    """Raise `EndpointUnreachable` if the interpreter that would run the engine is known to lack it."""
-    if settings.python is not None:
-        if not Path(settings.python).exists():
-            raise EndpointUnreachable(
-                f"The interpreter {settings.python} of `engine.python` does not exist; correct the setting.",
-                kind="engine_start",
-            )
-        return
-    if settings.mock or settings.command:
-        return
-    if importlib.util.find_spec("torch") is None or importlib.util.find_spec("transformers") is None:
-        raise EndpointUnreachable(INSTALL_LOCAL, kind="local_missing")
-
-
-def spawn(settings: EngineSettings, report: Path) -> subprocess.Popen[bytes]:
-    """Start `codeface engine run` detached; what it says on stderr before it has its own log goes to `report`."""
-    report.parent.mkdir(parents=True, exist_ok=True)
-    command = [settings.python or sys.executable, "-m", "codeface_lsp.serving"]
-    with report.open("wb") as stderr:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=stderr,
-            cwd=paths.home() if paths.home().is_dir() else None,
-            # Without a session of its own, it would get the Ctrl-C or the hang-up that is meant for the editor.
-            start_new_session=True,
-            creationflags=_DETACHED,
-        )
-    # Whoever outlives the engine has to reap it.
-    threading.Thread(target=process.wait, name="engine-reaper", daemon=True).start()
-    return process
 
 
 def _last_words(report: Path, status: int) -> str:

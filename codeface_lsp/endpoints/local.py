@@ -177,13 +177,16 @@ class LocalEngine:
                 yield event
 
     async def attach(self) -> AsyncGenerator[EngineEvent]:
-        """Start the engine and hold it alive, for as long as this iterator lives.
+        """Start the engine (unless `engine.autostart` is off) and hold it alive, for as long as this iterator lives.
 
         After the engine went away it yields `stopped` and waits for a request to start the next one: an engine
         that dies at once must not be started in a loop.
         """
-        yield EngineEvent("starting", "The engine starts.")
-        start = True
+        start = self._settings.engine.autostart
+        if start:
+            yield EngineEvent("starting", "The engine starts.")
+        else:
+            yield EngineEvent("ready", "The first request starts the engine.")
         while True:
             try:
                 if not start:

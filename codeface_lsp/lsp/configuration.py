@@ -17,13 +17,12 @@ from watchfiles import awatch
 from codeface_lsp import paths
 from codeface_lsp import settings as layers
 from codeface_lsp.errors import CodeFaceError, SettingsError
-from codeface_lsp.settings import Settings
+from codeface_lsp.settings import SECTION, Settings
 
 if TYPE_CHECKING:
     from codeface_lsp.lsp.base import CodeFaceServer
 
 log = logging.getLogger(__name__)
-SECTION = "codeface"
 
 
 class Configuration:
@@ -48,10 +47,7 @@ class Configuration:
 
 def initial(options: Any) -> Configuration:
     """Configuration from `initializationOptions`, which may be the section itself or hold it."""
-    if not isinstance(options, Mapping):
-        return Configuration({})
-    inner = options.get(SECTION)
-    return Configuration(inner if isinstance(inner, Mapping) else options)
+    return Configuration(layers.section(options))
 
 
 async def pull(ls: CodeFaceServer) -> None:

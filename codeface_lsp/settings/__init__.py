@@ -1,6 +1,6 @@
 """Settings: typed (`schema`), layered (`layers`), and strict about unknown keys."""
 
-from codeface_lsp.settings.layers import load, refused_keys
+from codeface_lsp.settings.layers import SECTION, load, refused_keys, section
 from codeface_lsp.settings.schema import (
     ALL_KEYS,
     WORKSPACE_KEYS,
@@ -17,6 +17,7 @@ from codeface_lsp.settings.schema import (
 
 __all__ = [
     "ALL_KEYS",
+    "SECTION",
     "WORKSPACE_KEYS",
     "CacheSettings",
     "ChatSettings",
@@ -29,4 +30,5 @@ __all__ = [
     "Settings",
     "load",
     "refused_keys",
+    "section",
 ]

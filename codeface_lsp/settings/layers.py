@@ -19,6 +19,8 @@ from codeface_lsp import paths
 from codeface_lsp.errors import SettingsError
 from codeface_lsp.settings.schema import ALL_KEYS, WORKSPACE_KEYS, Settings
 
+SECTION = "codeface"
+"""Name of the section in editors' settings."""
 ENV_PREFIX = "CODEFACE_"
 _RESERVED_ENV = {"CODEFACE_HOME", "CODEFACE_EDITORS_CACHE"}
 
@@ -44,6 +46,14 @@ def load(
         return Settings.model_validate(merged)
     except ValidationError as error:
         raise SettingsError(_explain(error)) from error
+
+
+def section(options: object) -> Mapping[str, Any]:
+    """The settings in `initializationOptions`, which may be the section itself or hold it."""
+    if not isinstance(options, Mapping):
+        return {}
+    inner = options.get(SECTION)
+    return inner if isinstance(inner, Mapping) else options
 
 
 def refused_keys(workspace: Mapping[str, Any]) -> list[str]:

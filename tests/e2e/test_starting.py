@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.http_servers import eventually
 from tests.lsp_client import language_server
 
 QUIET = {"CODEFACE_ENGINE__AUTOSTART": "false", "CODEFACE_CONTEXT__INDEX": "false"}
@@ -117,4 +118,42 @@ async def test_the_settings_file_is_read_again_when_it_changes(codeface_home: Pa
                 await asyncio.sleep(0.3)
         assert "engine.device" in shown[0]["message"]
         file.write_text("completion:\n  enabled: false\n")
+        assert await client.shutdown() == 0
+
+
+MOCK = {"CODEFACE_ENGINE__MOCK": "true", "CODEFACE_CONTEXT__INDEX": "false"}
+
+
+def starts(home: Path) -> int:
+    """How many engines have listened in this home."""
+    log = home / "logs" / "engine.log"
+    return log.read_text().count("listens on port") if log.exists() else 0
+
+
+async def test_one_engine_starts_with_initialize_and_serves_the_window(codeface_home: Path) -> None:
+    async with language_server(codeface_home, environ=MOCK) as client:
+        params = {"processId": None, "rootUri": None, "capabilities": {}}
+        await client.request("initialize", params)
+        await eventually(lambda: starts(codeface_home) == 1)
+        client.notify("initialized", {})
+        states = client.notifications["codeface/didChangeStatus"]
+        await client.until(lambda: [state for state in states if state["state"] == "ready"])
+        assert starts(codeface_home) == 1
+        assert not list((codeface_home / "logs").glob("engine-start-*"))
+        assert await client.shutdown() == 0
+
+
+async def test_without_autostart_the_first_request_starts_the_engine(codeface_home: Path) -> None:
+    async with language_server(
+        codeface_home, environ=MOCK | {"CODEFACE_ENGINE__AUTOSTART": "false"}
+    ) as client:
+        await client.initialize()
+        states = client.notifications["codeface/didChangeStatus"]
+        await client.until(lambda: states)
+        assert (states[0]["kind"], states[0]["message"]) == ("Normal", "The first request starts the engine.")
+        assert starts(codeface_home) == 0
+        client.open(URI, "def area(radius):\n    return ")
+        await client.inline(URI, 1, 11)
+        await client.until(lambda: states[-1]["state"] == "ready" and "message" not in states[-1])
+        assert starts(codeface_home) == 1
         assert await client.shutdown() == 0
