@@ -58,7 +58,7 @@ class Finder:
             reason = "imported" if item.local == item.name else f"imported as {item.local}"
             rank = self._distance(item.local) if seen else _ELSEWHERE
             rank = _UNUSED + rank if item.local in unused else rank
-            yield Wanted(symbol, rank + later, reason, seen)
+            yield Wanted(symbol, rank + later, reason, seen, brief=not seen)
 
     def _attributes(self) -> Iterator[Wanted]:
         for use in self._facts.attributes:

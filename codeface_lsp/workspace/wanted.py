@@ -17,4 +17,4 @@ class Wanted:
     in_sight: bool = False
     """Whether its name stands in the window: then it is shown with its full signature."""
     brief: bool = False
-    """One of many that may come behind a dot: its name alone will do, where there is no room for more."""
+    """One of many, imported or possible behind a dot: its name alone will do, where there is no room for more."""

@@ -382,3 +382,22 @@ async def test_definitions_are_found_where_a_saved_file_has_moved_them(
         await asyncio.sleep(0.05)
     workspace.closed((root / "main.py").as_uri())
     assert "class Cart:" in shown(build(workspace, root, "main.py", MAIN))["shop/cart.py"]
+
+
+async def test_of_many_imports_each_is_named_before_any_is_shown_in_full(tmp_path: Path) -> None:
+    root = tmp_path / "many"
+    root.mkdir()
+    names = [f"task_{chr(97 + n // 26)}{chr(97 + n % 26)}" for n in range(50)]
+    (root / "tasks.py").write_text(
+        "".join(
+            f"def {name}(first: int, second: str, third: float) -> None:\n    pass\n\n\n" for name in names
+        )
+    )
+    text = "from tasks import (\n" + "".join(f"    {name},\n" for name in names) + ")\n\n"
+    text += "".join(f"{name}(1, 'a', 2.0)\n" for name in names) + "# filler\n" * 400 + "task_aa(‸)\n"
+    workspace = Workspace([root], Settings())
+    await asyncio.wait_for(workspace.start(), 60)
+    found = shown(build(workspace, root, "main.py", text))["tasks.py"]
+    await workspace.aclose()
+    assert "def task_aa(first: int, second: str, third: float) -> None:" in found
+    assert [name for name in names if f"def {name}(" not in found] == []
