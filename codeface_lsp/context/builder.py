@@ -7,7 +7,6 @@ new frame is made, not on each key.
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -94,7 +93,7 @@ class ContextBuilder:
         self._mask = mask or _unmasked
         self._may_parse = may_parse
         self._select = select
-        self._documents: OrderedDict[str, _Document] = OrderedDict()
+        self._documents: dict[str, _Document] = {}
         self._counters: list[LineCounter] = []
 
     def build(

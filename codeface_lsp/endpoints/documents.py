@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Any
+
+from cachetools import LRUCache
 
 from codeface_lsp.endpoints.types import DocumentText, Neighbours
 
@@ -11,19 +12,16 @@ _KEPT = 32
 
 
 class SentDocuments:
-    """Texts that the engine acknowledged, newest last."""
+    """Texts that the engine acknowledged, those of the documents that were used last."""
 
     def __init__(self) -> None:
-        self._sent: OrderedDict[str, DocumentText] = OrderedDict()
-        self._surrounded: OrderedDict[str, Neighbours] = OrderedDict()
+        self._sent: LRUCache[str, DocumentText] = LRUCache(_KEPT)
+        self._surrounded: LRUCache[str, Neighbours] = LRUCache(_KEPT)
 
     def field(self, document: DocumentText) -> dict[str, Any]:
         """The `document` field of a request: bare if known, one edit if its predecessor is known, else whole."""
         known = self._sent.get(document.id)
         self._sent[document.id] = document
-        self._sent.move_to_end(document.id)
-        if len(self._sent) > _KEPT:
-            self._sent.popitem(last=False)
         body: dict[str, Any] = {"id": document.id, "version": document.version}
         if known is None:
             return body | {"text": document.text}
@@ -38,9 +36,6 @@ class SentDocuments:
         if neighbours is None or self._surrounded.get(document.id) is neighbours:
             return False
         self._surrounded[document.id] = neighbours
-        self._surrounded.move_to_end(document.id)
-        if len(self._surrounded) > _KEPT:
-            self._surrounded.popitem(last=False)
         return True
 
     def not_taken(self, document: DocumentText) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from cachetools import LRUCache
 
 from codeface_lsp.inference.ngram import NgramIndex
 from codeface_lsp.inference.token_index import Tokens
@@ -32,7 +33,7 @@ class Document:
         self.text = ""
         self.index = NgramIndex()
         self.neighbours: Mapping[str, Tokens] = {}
-        self._pieces: OrderedDict[str, list[int]] = OrderedDict()
+        self._pieces: OrderedDict[str, list[int]] = OrderedDict()  # shortened only where a text ends
 
     def tokens(self, tokenizer: Tokenizer, text: str) -> list[int]:
         """Token ids of a text, cut at blank lines; pieces seen before are not tokenized again."""
@@ -70,8 +71,8 @@ class Documents:
     def __init__(self, tokenizer: Tokenizer, *, mixes: bool) -> None:
         self._tokenizer = tokenizer
         self._mixes = mixes
-        self._documents: OrderedDict[str, Document] = OrderedDict()
-        self._encoded: OrderedDict[bytes, Tokens] = OrderedDict()
+        self._documents: LRUCache[str, Document] = LRUCache(MOST_DOCUMENTS)
+        self._encoded: LRUCache[bytes, Tokens] = LRUCache(MOST_NEIGHBOURS)
         self._lock = threading.Lock()
 
     def set(self, name: str, text: str) -> None:
@@ -89,11 +90,7 @@ class Documents:
 
     def _document(self, name: str) -> Document:
         """The document, made if it is new; the least recently used one makes room."""
-        document = self._documents.setdefault(name, Document())
-        self._documents.move_to_end(name)
-        while len(self._documents) > MOST_DOCUMENTS:
-            self._documents.popitem(last=False)
-        return document
+        return self._documents.setdefault(name, Document())
 
     def _tokens(self, text: str) -> Tokens:
         digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()
@@ -103,9 +100,6 @@ class Documents:
             tokens = np.asarray(self._tokenizer.encode(text), np.int32)
         with self._lock:
             self._encoded[digest] = tokens
-            self._encoded.move_to_end(digest)
-            while len(self._encoded) > MOST_NEIGHBOURS:
-                self._encoded.popitem(last=False)
         return tokens
 
     def remove(self, name: str) -> None:

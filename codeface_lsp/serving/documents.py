@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from cachetools import LRUCache
 
 from codeface_lsp.serving.schema import Document
 
@@ -25,8 +26,8 @@ class Documents:
     """Least recently used ones are dropped; a window that still has one open sends it again."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[str, Known] = OrderedDict()
-        self._neighbours: OrderedDict[str, Mapping[str, str]] = OrderedDict()
+        self._known: LRUCache[str, Known] = LRUCache(_MAX_CHARS, _room)
+        self._neighbours: LRUCache[str, Mapping[str, str]] = LRUCache(_MAX_SURROUNDED)
 
     @staticmethod
     def key(client: str, document_id: str) -> str:
@@ -37,12 +38,10 @@ class Documents:
         """Take in what a request says and return the text of that version, None if it cannot be told."""
         key = self.key(client, document.id)
         text = self._resolve(self._known.get(key), document)
-        if text is None:
+        if text is None or len(text) > _MAX_CHARS:
             self._known.pop(key, None)
-            return None
-        self._known[key] = Known(document.version, text)
-        self._known.move_to_end(key)
-        self._evict()
+        else:
+            self._known[key] = Known(document.version, text)
         return text
 
     def _resolve(self, known: Known | None, document: Document) -> str | None:
@@ -59,11 +58,7 @@ class Documents:
 
     def surround(self, client: str, document_id: str, neighbours: Mapping[str, str]) -> None:
         """Keep the texts of the files next to a document, by name, in place of those before."""
-        key = self.key(client, document_id)
-        self._neighbours[key] = neighbours
-        self._neighbours.move_to_end(key)
-        while len(self._neighbours) > _MAX_SURROUNDED:
-            self._neighbours.popitem(last=False)
+        self._neighbours[self.key(client, document_id)] = neighbours
 
     def neighbours(self, client: str, document_id: str) -> Mapping[str, str]:
         """What `surround` was told."""
@@ -74,8 +69,7 @@ class Documents:
         self._known.pop(self.key(client, document_id), None)
         self._neighbours.pop(self.key(client, document_id), None)
 
-    def _evict(self) -> None:
-        chars = sum(len(known.text) for known in self._known.values())
-        while len(self._known) > 1 and (len(self._known) > _MAX_DOCUMENTS or chars > _MAX_CHARS):
-            _, dropped = self._known.popitem(last=False)
-            chars -= len(dropped.text)
+
+def _room(known: Known) -> int:
+    """How much of `_MAX_CHARS` a document takes: a short one its share, so that there are not too many of them."""
+    return max(len(known.text), _MAX_CHARS // _MAX_DOCUMENTS)

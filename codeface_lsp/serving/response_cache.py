@@ -6,11 +6,12 @@ import hashlib
 import json
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+from cachetools import TTLCache
 
 from codeface_lsp.inference.types import Delta, FinishReason, GenerationRequest, TokenLogprob, Usage
 from codeface_lsp.settings import CacheSettings
@@ -150,31 +151,16 @@ class MemoryCache:
     """The most recently used answers of this process."""
 
     def __init__(self, max_entries: int, ttl_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._max_entries = max_entries
-        self._ttl_s = ttl_s
-        self._clock = clock
-        self._kept: OrderedDict[str, tuple[float, CachedAnswer]] = OrderedDict()
+        self._kept: TTLCache[str, CachedAnswer] = TTLCache(max_entries, ttl_s, clock)
 
     async def get(self, key: str) -> CachedAnswer | None:
         """The answer, None if there is none or it is too old."""
-        entry = self._kept.get(key)
-        if entry is None:
-            return None
-        until, answer = entry
-        if self._clock() >= until:
-            del self._kept[key]
-            return None
-        self._kept.move_to_end(key)
-        return answer
+        return self._kept.get(key)
 
     async def put(self, key: str, answer: CachedAnswer) -> None:
         """Keep an answer, dropping the one that was not used for longest when there are too many."""
-        if self._max_entries == 0:
-            return
-        self._kept[key] = (self._clock() + self._ttl_s, answer)
-        self._kept.move_to_end(key)
-        while len(self._kept) > self._max_entries:
-            self._kept.popitem(last=False)
+        if self._kept.maxsize:
+            self._kept[key] = answer
 
     async def aclose(self) -> None:
         """Forget everything."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from cachetools import LRUCache
+
 from codeface_lsp.context import scopes
 from codeface_lsp.context.builder import Gathered, Sight
 from codeface_lsp.context.counting import LineCounter
@@ -51,7 +53,7 @@ class Gatherer:
         self.sources = Sources(root)
         self._rules = rules
         self._exports = Exports(self.sources, root.name)
-        self._facts: dict[str, Facts] = {}
+        self._facts: LRUCache[str, Facts] = LRUCache(_MOST_FACTS)
         self._recent = recent
         self._open = open_files
 
@@ -107,8 +109,6 @@ class Gatherer:
             usage = Usage(sight.tree, sight.snapshot.text)
         if facts is None or usage is not facts.usage or not facts.still_hold(reader):
             facts = self._facts[path] = Facts(reader, self._exports, path, usage)
-            if len(self._facts) > _MOST_FACTS:
-                del self._facts[next(iter(self._facts))]
         return facts
 
     def around(self, path: str) -> tuple[list[str], list[str]]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from itertools import islice
+
+from cachetools import LRUCache
 
 from codeface_lsp.context.counting import LineCounter
 from codeface_lsp.context.parts import ExtraContext, Source
@@ -53,7 +54,7 @@ class _Forms:
         return known
 
 
-_forms: OrderedDict[tuple[Symbol, bool, bool], _Forms] = OrderedDict()
+_forms: LRUCache[tuple[Symbol, bool, bool], _Forms] = LRUCache(_KNOWN_FORMS)
 """The same definitions are wanted again and again."""
 
 
@@ -124,8 +125,6 @@ def _piece(want: Wanted, sources: Sources) -> _Piece | None:
     known = _forms.get(key)
     if known is None or known.lines is not lines:
         known = _forms[key] = _Forms(want, lines)
-        if len(_forms) > _KNOWN_FORMS:
-            _forms.popitem(last=False)
     return _Piece(want, known) if known.texts else None
 
 

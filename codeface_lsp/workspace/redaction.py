@@ -15,6 +15,8 @@ import re
 import secrets
 from collections.abc import Iterator
 
+from cachetools import LRUCache
+
 from codeface_lsp.text.diff import changed_span
 
 _KEY = secrets.token_bytes(16)
@@ -43,7 +45,7 @@ _ORDINARY = re.compile(r"^(?:[a-z]+|[A-Z_]+|x+|\*+|\.+|<.*|\$.*|%.*|\{.*)$")
 
 _lines: dict[str, str] = {}
 _values: dict[str, str] = {}
-_documents: dict[str, str] = {}
+_documents: LRUCache[str, str] = LRUCache(_KNOWN_DOCUMENTS)
 _searched = ""
 """The last text that was searched for key blocks and has none."""
 
@@ -76,8 +78,6 @@ def redact_document(uri: str, text: str) -> str:
     _documents.pop(uri, None)
     if masked == text:  # only a text without secrets can be followed by its changes
         _documents[uri] = text
-        if len(_documents) > _KNOWN_DOCUMENTS:
-            del _documents[next(iter(_documents))]
     return masked
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import overload
+
+from cachetools import LRUCache
 
 from codeface_lsp.workspace.redaction import key_blocks, redact, redact_line
 
@@ -45,7 +46,7 @@ class Sources:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._open: dict[str, tuple[str, MaskedLines | None]] = {}
-        self._read: OrderedDict[str, tuple[tuple[int, int], MaskedLines]] = OrderedDict()
+        self._read: LRUCache[str, tuple[tuple[int, int], MaskedLines]] = LRUCache(_FILES)
         self._current: set[str] = set()
 
     def opened(self, path: str, text: str) -> None:
@@ -82,7 +83,6 @@ class Sources:
             status = file.stat()
             stamp = (status.st_mtime_ns, status.st_size)
             if known is not None and known[0] == stamp:
-                self._read.move_to_end(path)
                 self._current.add(path)
                 return known[1]
             if status.st_size > _MAX_BYTES:
@@ -92,6 +92,4 @@ class Sources:
             return []
         self._current.add(path)
         self._read[path] = (stamp, lines)
-        if len(self._read) > _FILES:
-            self._read.popitem(last=False)
         return lines

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Callable
+
+from cachetools import LRUCache
 
 from codeface_lsp.assist.inline.types import ContextSource
 from codeface_lsp.endpoints.types import Neighbours
@@ -24,7 +25,7 @@ class Neighbourhood:
         self._workspace = workspace
         self._clock = clock
         self._texts = NeighbourTexts()
-        self._known: OrderedDict[str, Neighbours] = OrderedDict()
+        self._known: LRUCache[str, Neighbours] = LRUCache(_DOCUMENTS)
         self._current: tuple[str, float] = ("", 0.0)
         self._reading: asyncio.Task[None] | None = None
 
@@ -48,10 +49,6 @@ class Neighbourhood:
         known = self._known.get(snapshot.uri)
         if texts != (known.texts if known is not None else {}):
             self._known[snapshot.uri] = Neighbours(texts)
-        if snapshot.uri in self._known:
-            self._known.move_to_end(snapshot.uri)
-        if len(self._known) > _DOCUMENTS:
-            self._known.popitem(last=False)
 
     async def aclose(self) -> None:
         """Stop reading."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cachetools import LRUCache
+
 from codeface_lsp.assist.inline.finder import Hit
 from codeface_lsp.assist.inline.place import Place
 from codeface_lsp.assist.inline.types import Suggestion
@@ -13,7 +15,7 @@ class Shown:
     """Knows the document of each suggestion that was handed out, for clients that report by its id alone."""
 
     def __init__(self) -> None:
-        self._uris: dict[str, str] = {}
+        self._uris: LRUCache[str, str] = LRUCache(_REMEMBERED)
 
     def suggestion(self, place: Place, hit: Hit) -> Suggestion:
         """What the editor gets; where the popup menu has an item selected, that item extended."""
@@ -22,8 +24,6 @@ class Shown:
         if place.selected is not None:
             start, end, text = place.selected.start, place.selected.end, place.selected.text + text
         self._uris[entry.group] = place.snapshot.uri
-        while len(self._uris) > _REMEMBERED:
-            del self._uris[next(iter(self._uris))]
         return Suggestion(entry.group, start, end, text, hit.origin, entry.model, entry.logprob)
 
     def where(self, suggestion_id: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
+
+from cachetools import LRUCache
 
 from codeface_lsp.assist.next_edit import arguments, rename, siblings
 from codeface_lsp.assist.next_edit.history import Change, History
@@ -41,14 +42,12 @@ class NextEdits:
 
     def __init__(self, tree: Callable[[Snapshot], SyntaxTree | None]) -> None:
         self._tree = tree
-        self._histories: OrderedDict[str, History] = OrderedDict()
-        self._proposed: dict[str, list[NextEdit]] = {}
+        self._histories: LRUCache[str, History] = LRUCache(_MOST_DOCUMENTS)
+        self._proposed: LRUCache[str, list[NextEdit]] = LRUCache(_MOST_DOCUMENTS)
 
     def opened(self, snapshot: Snapshot) -> None:
         """A document appeared."""
         self._histories[snapshot.uri] = History(snapshot.text)
-        while len(self._histories) > _MOST_DOCUMENTS:
-            self.closed(next(iter(self._histories)))
 
     def changed(self, snapshot: Snapshot, edits: Sequence[TextEdit]) -> NextEdit | None:
         """A document became `snapshot`; each edit refers to the text that the one before it left.
@@ -59,7 +58,6 @@ class NextEdits:
         if history is None:
             self.opened(snapshot)
             return None
-        self._histories.move_to_end(snapshot.uri)
         proposed = self._proposed.pop(snapshot.uri, []) if len(edits) == 1 else []
         taken = next((edit for edit in proposed if _result(history.text, edit) == snapshot.text), None)
         if taken is not None:
