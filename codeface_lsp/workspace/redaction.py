@@ -197,10 +197,15 @@ def _pieces(line: str) -> Iterator[str]:
         start = end
 
 
+def prepare() -> None:
+    """Load the patterns, in a thread of the caller's: else the first line that may hold a secret waits 0.1 s for it."""
+    from codeface_lsp.workspace.secret_patterns import detectors
+
+    detectors()
+
+
 def _mask(line: str) -> str:
-    from codeface_lsp.workspace.secret_patterns import (
-        detectors,
-    )  # 0.2 s of imports, only when a line asks for it
+    from codeface_lsp.workspace.secret_patterns import detectors  # what they import takes time: see `prepare`
 
     for name, detector in detectors():
         for pattern in detector.denylist:

@@ -201,6 +201,7 @@ class Workspace:
         await asyncio.shield(self._starting)
 
     async def _start(self, report: Report | None) -> None:
+        self._tasks.append(asyncio.create_task(asyncio.to_thread(redaction.prepare)))
         clients = [g.client for g in self._gatherers.values() if g.client is not None]
         for client in clients:
             running = asyncio.create_task(client.run(report))

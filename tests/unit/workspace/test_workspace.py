@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from codeface_lsp.context.parts import Budget, Parts, Source
 from codeface_lsp.endpoints.token_counter import EstimatedCounter
 from codeface_lsp.settings import Settings
 from codeface_lsp.text.snapshot import Snapshot
-from codeface_lsp.workspace import store
+from codeface_lsp.workspace import redaction, store
 from codeface_lsp.workspace.workspace import Workspace
 
 BUDGET = Budget(1500, 600, 225)
@@ -401,3 +402,14 @@ async def test_of_many_imports_each_is_named_before_any_is_shown_in_full(tmp_pat
     await workspace.aclose()
     assert "def task_aa(first: int, second: str, third: float) -> None:" in found
     assert [name for name in names if f"def {name}(" not in found] == []
+
+
+async def test_the_patterns_of_secrets_are_loaded_beside_the_event_loop(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+    monkeypatch.setattr(redaction, "prepare", lambda: threads.append(threading.current_thread()))
+    workspace = Workspace([root], Settings())
+    await asyncio.wait_for(workspace.start(), 60)
+    await workspace.aclose()
+    assert threads and threads[0] is not threading.main_thread()
