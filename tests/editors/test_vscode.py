@@ -230,6 +230,19 @@ def test_three_windows_share_one_engine_and_each_server_is_light(
     assert max(found["serversMiB"]) <= 120
 
 
+def test_what_was_typed_before_the_server_ran_gets_its_ghost_text_without_a_further_key(
+    with_script: VsCode, project: Path, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    server = Path(sys.executable).with_name("codeface-lsp")
+    program = put(tmp_path, "late.sh", f"while [ ! -e '{go}' ]; do sleep 0.1; done\nexec '{server}'")
+    configure(with_script.folder, **{"codeface.server.command": [str(program)]})
+    try:
+        with_script.run("typedBefore", project, go=str(go))
+    finally:
+        configure(with_script.folder)
+
+
 def test_a_suggestion_is_accepted_by_word_by_line_whole_or_another_one(
     with_script: VsCode, project: Path
 ) -> None:

@@ -5,6 +5,7 @@ import * as vscode from "vscode";
 import { ChatView } from "./chat";
 import { codeEditor, followEditors } from "./code";
 import { companion, findServer, install } from "./environment";
+import { askForGhostText, followTyping } from "./ghost";
 import { Pages } from "./pages";
 import type { ModelCard } from "./protocol";
 import { reason, Server } from "./server";
@@ -28,7 +29,9 @@ export function activate(context: vscode.ExtensionContext): void {
     status,
     pages,
     followEditors(),
+    followTyping(),
     server.onStatus((news) => status.show(news)),
+    server.onRunning(() => askForGhostText(context.extension.id)),
     vscode.window.registerWebviewViewProvider("codeface.chat", chat, { webviewOptions: { retainContextWhenHidden: true } }),
     vscode.window.onDidChangeTextEditorSelection(() => chat.showContext()),
     vscode.window.onDidChangeActiveTextEditor(() => chat.showContext()),

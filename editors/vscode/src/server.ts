@@ -19,6 +19,9 @@ export class Server implements vscode.Disposable {
   private closing = false;
   private readonly changed = new vscode.EventEmitter<Status>();
   readonly onStatus = this.changed.event;
+  private readonly ran = new vscode.EventEmitter<void>();
+  /** The server has answered `initialize`; what it offers is registered. */
+  readonly onRunning = this.ran.event;
 
   constructor(
     private readonly program: () => Promise<Program | undefined>,
@@ -53,6 +56,7 @@ export class Server implements vscode.Disposable {
       return;
     }
     void vscode.commands.executeCommand("setContext", "codeface.running", true);
+    this.ran.fire();
     this.compareVersions(client.initializeResult?.serverInfo?.version);
   }
 
@@ -75,6 +79,7 @@ export class Server implements vscode.Disposable {
   dispose(): void {
     void this.stop();
     this.changed.dispose();
+    this.ran.dispose();
   }
 
   private async make(program: Program): Promise<LanguageClient> {

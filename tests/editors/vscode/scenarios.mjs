@@ -1,5 +1,5 @@
 // What a user does in VS Code. Each scenario throws when it does not see what it must see; what it returns is JSON.
-import { readFile, readdir } from "node:fs/promises";
+import { readFile, readdir, writeFile } from "node:fs/promises";
 import * as path from "node:path";
 import { until } from "./driver.mjs";
 
@@ -62,18 +62,14 @@ export async function openToGhost(code) {
   return { openToGhostMs: Date.now() - began };
 }
 
-/** From the file's text on the screen to its first ghost text, in a window that has just been opened. */
+/** From the file's text on the screen to its first ghost text, in a window that has just been opened; no key is typed twice. */
 export async function coldGhost(code) {
   const began = Date.now();
   await code.folder("shapes.py");
   const seen = Date.now();
   await code.end();
   await code.type("\nfor shape in sha");
-  const retype = async () => {
-    await code.press("Backspace");
-    await code.type("a");
-  };
-  await until(() => code.ghost(), "ghost text", { again: retype, every: 1500 });
+  await until(() => code.ghost(), "ghost text");
   return { seenToGhostMs: Date.now() - seen, loadMs: seen - began };
 }
 
@@ -110,6 +106,18 @@ export async function activations(code) {
     times.push(await activation(code));
   }
   return { times };
+}
+
+/** Typed before there is a server, which starts when the file `config.go` is there: its ghost text comes without a further key. */
+export async function typedBefore(code) {
+  await code.folder("shapes.py");
+  await code.status(/starting/);
+  await code.end();
+  await code.type("\nvalue = ");
+  if (await code.ghost()) throw new Error("a suggestion without a server");
+  await writeFile(code.config.go, "");
+  await until(async () => /^mock\(\)/.test(await code.ghost()), async () => `ghost text, not “${await code.ghost()}”`);
+  return {};
 }
 
 /** The scripted suggestion: taken by word and then whole, by line; another one instead of it; and none of them. */
