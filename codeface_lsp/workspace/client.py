@@ -89,6 +89,7 @@ class IndexClient:
             except TimeoutError:
                 process.kill()
                 await process.wait()
+                store.marker_of(self.file).unlink(missing_ok=True)  # no file's fault
         self._close_reader()
 
     async def _run_once(self, report: Report | None) -> int:

@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import queue
+import signal
 import sqlite3
 import sys
 import threading
@@ -47,7 +48,7 @@ class Indexer:
         self.rules = IgnoreRules([root])
         self.file.parent.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(f"{self.file}.lock")
-        self._marker = self.file.with_suffix(".reading")
+        self._marker = store.marker_of(self.file)
         self._changed: queue.SimpleQueue[list[str] | None] = queue.SimpleQueue()
         self._ended = threading.Event()
 
@@ -226,8 +227,16 @@ def tell(message: dict[str, object]) -> None:
         os._exit(0)
 
 
+def _end_in_order() -> None:
+    """Have the signals that end a session run what cleans up: a half-read file would pass for one that crashed."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda *_: sys.exit())
+
+
 def main() -> None:
     """Index until stdin ends."""
+    _end_in_order()
     os.nice(5) if hasattr(os, "nice") else None
     root, max_kb = Path(sys.argv[1]), int(sys.argv[2])
     try:

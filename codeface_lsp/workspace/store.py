@@ -81,6 +81,11 @@ def path_of(root: Path) -> Path:
     return paths.cache_dir() / "index" / f"{digest}.sqlite3"
 
 
+def marker_of(file: Path) -> Path:
+    """What names the file that is being read into the index `file`; left behind, that one crashed its reader."""
+    return file.with_suffix(".reading")
+
+
 def delete(file: Path) -> None:
     """Remove an index with its side files."""
     for suffix in ("", "-wal", "-shm"):

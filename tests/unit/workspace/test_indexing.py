@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sqlite3
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -195,6 +196,28 @@ def test_a_file_whose_grammar_crashed_is_left_out_with_one_notice(
     assert len(notices) == 1 and "pkg/core.py" in notices[0]
     core.write_text("class Engine:\n    pass\n")  # changed: it gets another chance
     assert names(index(project), "Engine") == {"pkg/core.py:Engine"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends processes without a signal")
+@pytest.mark.parametrize("ending", ["SIGTERM", "SIGHUP"])
+async def test_a_file_is_not_to_blame_when_the_session_ends_while_it_is_read(
+    project: Path, ending: str
+) -> None:
+    (project / "long.py").write_text("def area(radius):\n    return radius * radius\n\n\n" * 40_000)
+    marker = store.marker_of(store.path_of(project))
+    command = [sys.executable, "-m", "codeface_lsp.workspace.indexing", str(project), "10000"]
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdin is not None
+    async with asyncio.timeout(60):
+        while not (marker.exists() and marker.read_text().endswith(" long.py")):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        process.send_signal(getattr(signal, ending))
+        told, _ = await process.communicate()
+    assert b"ready" not in told  # it was ended on the way
+    assert not marker.exists()
+    assert "long.py" not in index(project, 10 * MEGABYTE).skipped()
 
 
 def test_a_workspace_of_too_many_files_is_indexed_in_part(
