@@ -98,7 +98,7 @@ class FusedRunner:
         return logits
 
     def _logits(self, rows: torch.Tensor) -> torch.Tensor:
-        logits = self._head(rows.to(self._head.dtype))
+        logits = self._head(rows)
         if isinstance(self._head, Int8Projection):
             return self._head.weight.refine(logits, rows, _REFINED)
         return logits.float()
@@ -124,7 +124,7 @@ class FusedRunner:
     ) -> torch.Tensor:
         count, heads, groups = len(rows), self._heads, self._kv_heads
         normed = self._normed(rows, layer.before_attention)
-        qkv = layer.qkv(normed.to(layer.qkv.dtype)).float().view(count, heads + 2 * groups, self._size)
+        qkv = layer.qkv(normed).float().view(count, heads + 2 * groups, self._size)
         rotated = _rotated(qkv[:, : heads + groups], *rotation).transpose(0, 1)
         values = qkv[:, heads + groups :].transpose(0, 1)
         keys, values = slab.update(rotated[None, heads:], values[None])
@@ -141,7 +141,7 @@ class FusedRunner:
                 scale=self._scale,
                 enable_gqa=heads != groups,
             )[0]
-        return layer.out(attended.transpose(0, 1).reshape(count, -1).to(layer.out.dtype))
+        return layer.out(attended.transpose(0, 1).reshape(count, -1))
 
     def _single(self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         """One query for each head; heads that share keys are rows of one product. Shape (heads, 1, head size)."""
@@ -151,7 +151,7 @@ class FusedRunner:
 
     def _mlp(self, layer: _Layer, rows: torch.Tensor) -> torch.Tensor:
         normed = self._normed(rows, layer.before_mlp)
-        gate, up = layer.gate_up(normed.to(layer.gate_up.dtype)).chunk(2, dim=-1)
+        gate, up = layer.gate_up(normed).chunk(2, dim=-1)
         return layer.down(F.silu(gate).mul_(up))
 
 

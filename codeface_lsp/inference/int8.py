@@ -13,6 +13,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from codeface_lsp.inference import rounded
+
 log = logging.getLogger(__name__)
 
 MOST_PACKED_ROWS = 16
@@ -35,9 +37,18 @@ class Int8Weight:
             self.packed[part] = scaled.round_().clamp_(-127, 127).to(torch.int8)
         keeps = self.packed.numel() <= KEPT_UNPACKED
         self._unpacked = self.packed.to(torch.bfloat16) if keeps else None
+        self._rounded = rounded.product_for(self.packed, self.scale)
 
     def apply(self, rows: torch.Tensor) -> torch.Tensor:
-        """Product of bfloat16 `rows`, shape (rows, in), with the weight; bfloat16 of shape (rows, out)."""
+        """Product of `rows`, shape (rows, in), with the weight, shape (rows, out).
+
+        In bfloat16, but for a single float32 row, which may be rounded to 8 bits instead; its product is float32.
+        """
+        if self._rounded is not None and rows.shape[0] == 1 and rows.dtype == torch.float32:
+            product = self._rounded(rows)
+            if product is not None:
+                return product
+        rows = rows.to(torch.bfloat16)
         if rows.shape[0] < MOST_PACKED_ROWS:
             return torch._weight_int8pack_mm(rows, self.packed, self.scale)
         unpacked = self.packed.to(torch.bfloat16) if self._unpacked is None else self._unpacked
@@ -58,6 +69,7 @@ class Int8Weight:
         """Some of the rows, sharing memory."""
         view = object.__new__(Int8Weight)
         view.packed, view.scale = self.packed[start:end], self.scale[start:end]
+        view._rounded = None
         view._unpacked = None if self._unpacked is None else self._unpacked[start:end]
         return view
 

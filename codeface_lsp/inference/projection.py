@@ -12,12 +12,10 @@ from codeface_lsp.inference.int8 import Int8Linear, Int8Weight
 
 
 class Projection(Protocol):
-    """Rows of shape (rows, in) to one tensor of shape (rows, all outs)."""
-
-    dtype: torch.dtype
+    """Rows of shape (rows, in), of any float type, to one tensor of shape (rows, all outs), of any other."""
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
-        """Apply to rows of type `dtype`."""
+        """Apply to all rows."""
         ...
 
 
@@ -26,10 +24,11 @@ class DenseProjection:
 
     def __init__(self, layers: Sequence[Any]) -> None:
         self._layers = [(layer.weight, layer.bias) for layer in layers]
-        self.dtype: torch.dtype = layers[0].weight.dtype
+        self._dtype: torch.dtype = layers[0].weight.dtype
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
-        """Apply to rows of type `dtype`."""
+        """Apply in the weights' type."""
+        rows = rows.to(self._dtype)
         products = [F.linear(rows, weight, bias) for weight, bias in self._layers]
         return products[0] if len(products) == 1 else torch.cat(products, dim=-1)
 
@@ -38,7 +37,6 @@ class Int8Projection:
     """Weights of all layers in one int8 matrix."""
 
     def __init__(self, layers: Sequence[Any]) -> None:
-        self.dtype = torch.bfloat16
         self.weight = Int8Weight(torch.cat([layer.weight.detach() for layer in layers]))
         biases = [layer.bias for layer in layers if layer.bias is not None]
         self._bias = torch.cat(biases).to(torch.bfloat16) if biases else None
@@ -46,7 +44,7 @@ class Int8Projection:
             raise ValueError("either all layers of a projection have a bias or none")
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
-        """Apply to bfloat16 rows."""
+        """Apply; a single row should come in float32."""
         product = self.weight.apply(rows)
         return product if self._bias is None else product.add_(self._bias)
 

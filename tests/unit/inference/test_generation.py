@@ -14,7 +14,7 @@ import torch
 
 from codeface_lsp import paths
 from codeface_lsp.errors import OutOfMemory
-from codeface_lsp.inference import int8
+from codeface_lsp.inference import int8, rounded
 from codeface_lsp.inference.engine import Engine
 from codeface_lsp.inference.healing import heal
 from codeface_lsp.inference.runner import Runner
@@ -193,7 +193,16 @@ def real_prompts(model: LoadedModel) -> list[list[int]]:
 
 
 @pytest.mark.skipif(not int8.works(), reason="this processor has no int8 product")
-def test_int8_agrees_with_float32_on_the_bundled_model_s_greedy_tokens(bundled: Path) -> None:
+@pytest.mark.parametrize("rounds", [False, True], ids=["weights alone", "rows rounded too"])
+def test_int8_agrees_with_float32_on_the_bundled_model_s_greedy_tokens(
+    bundled: Path, rounds: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it runs, and with the products of larger models, which its own matrices are too small to gain by."""
+    if rounds:
+        if not rounded.works():
+            pytest.skip("this processor has no VNNI")
+        monkeypatch.setattr(rounded, "LEAST_WEIGHTS", 1)
+        monkeypatch.setattr(rounded, "LEAST_INPUTS", 1)
     exact, packed = (
         load(bundled, "completion", EngineSettings(device="cpu", dtype="float32")) for _ in range(2)
     )
