@@ -54,6 +54,7 @@ class Indexer:
 
     def run(self) -> None:
         """Scan once, then follow changes until stdin ends."""
+        self._end_in_order()
         threading.Thread(target=self._listen, daemon=True).start()
         self._guarded(self.scan)
         while (paths := self._changed.get()) is not None:
@@ -209,14 +210,28 @@ class Indexer:
                 }
             )
 
+    def _end_in_order(self) -> None:
+        """Have the signals that end a session run what cleans up: a half-read file would pass for one that crashed."""
+
+        def end(*_: object) -> None:
+            self._end()
+            sys.exit()  # a parser that calls back loses it, and the scan ends behind that file
+
+        for name in ("SIGTERM", "SIGHUP"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), end)
+
+    def _end(self) -> None:
+        self._ended.set()
+        self._changed.put(None)
+
     def _listen(self) -> None:
         for line in sys.stdin:
             try:
                 self._changed.put([str(path) for path in json.loads(line)["changed"]])
             except (ValueError, KeyError, TypeError):
                 log.warning("a line on stdin made no sense")
-        self._ended.set()
-        self._changed.put(None)
+        self._end()
 
 
 def tell(message: dict[str, object]) -> None:
@@ -227,16 +242,8 @@ def tell(message: dict[str, object]) -> None:
         os._exit(0)
 
 
-def _end_in_order() -> None:
-    """Have the signals that end a session run what cleans up: a half-read file would pass for one that crashed."""
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: sys.exit())
-
-
 def main() -> None:
     """Index until stdin ends."""
-    _end_in_order()
     os.nice(5) if hasattr(os, "nice") else None
     root, max_kb = Path(sys.argv[1]), int(sys.argv[2])
     try:
