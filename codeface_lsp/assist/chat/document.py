@@ -82,6 +82,7 @@ class DocumentStream:
         self.is_finished = False
         self._pending = ""
         self._in_flight: str | None = None
+        self._late: str | None = None
         self._echoed = False
         self._is_applied = False
         self._refusals = 0
@@ -130,8 +131,8 @@ class DocumentStream:
         self._in_flight = None
 
     def settle(self) -> None:
-        """No didChange came for an edit that was applied: look for its text no longer."""
-        self._in_flight = None
+        """No didChange has come for an edit that was applied: wait for it no longer, but know it when it comes."""
+        self._late, self._in_flight = self._in_flight, None
 
     def finish(self) -> None:
         """The answer is complete: after too many refusals, what is left goes to the document's end."""
@@ -150,21 +151,35 @@ class DocumentStream:
 
     def _follow(self, edit: TextEdit) -> None:
         if edit.start == 0 and edit.end >= len(self.snapshot.text) > 0:
-            span = changed_span(self.snapshot.text, edit.text)  # a client that sends whole documents
-            if span is None:
+            narrowed = self._narrowed(edit.text)  # a client that sends whole documents
+            if narrowed is None:
                 return
-            edit = TextEdit(span[0], span[1], edit.text[span[0] : span[2]])
-        if self._is_echo(edit):
+            edit = narrowed
+        if not self._echoed and _inserts(edit, self._in_flight):
             self.position = edit.start + len(edit.text)
             self._echoed = True
             if self._is_applied:
                 self._in_flight = None
+        elif edit.start == self.position and _inserts(edit, self._late):
+            self.position += len(edit.text)
+            self._late = None
         elif edit.end <= self.position and not (edit.start == edit.end == self.position):
             self.position += len(edit.text) - (edit.end - edit.start)
         elif edit.start < self.position:
             self.position = edit.start + len(edit.text)  # the answer's end was replaced: it goes on behind
 
-    def _is_echo(self, edit: TextEdit) -> bool:
-        if self._in_flight is None or self._echoed or edit.end != edit.start:
-            return False
-        return edit.text.replace("\r\n", "\n") == self._in_flight.replace("\r\n", "\n")
+    def _narrowed(self, new: str) -> TextEdit | None:
+        """What changed in a whole text: our own insertion if it can be that; a difference has several readings."""
+        old = self.snapshot.text
+        for ours in (self._in_flight, self._late):
+            if ours is not None and new == old[: self.position] + ours + old[self.position :]:
+                return TextEdit(self.position, self.position, ours)
+        span = changed_span(old, new)
+        return None if span is None else TextEdit(span[0], span[1], new[span[0] : span[2]])
+
+
+def _inserts(edit: TextEdit, text: str | None) -> bool:
+    """Whether an edit inserts this text and takes nothing away."""
+    if text is None or edit.end != edit.start:
+        return False
+    return edit.text.replace("\r\n", "\n") == text.replace("\r\n", "\n")

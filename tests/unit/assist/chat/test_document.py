@@ -118,6 +118,41 @@ def test_only_one_edit_is_in_flight_until_its_change_was_heard() -> None:
     assert stream.next_edit() == TextEdit(13, 13, "b")
 
 
+def test_an_answer_stays_in_order_when_the_editor_tells_of_its_first_piece_late() -> None:
+    editor = Editor("## You\n\nwhy?\n")
+    stream = DocumentStream(editor.snapshot, 12)
+    stream.add("\n\n## CodeFace\n\n")
+    first = stream.next_edit()
+    assert first is not None and editor.apply(stream.snapshot.version, first)
+    stream.applied()
+    stream.settle()  # its didChange took longer than anyone waits
+    stream.add("Because.\n\n## You\n")
+    stream.finish()
+    second = stream.next_edit()
+    assert second is not None and not editor.apply(stream.snapshot.version, second)
+    editor.deliver(stream)
+    stream.refused()
+    third = stream.next_edit()
+    assert third is not None and editor.apply(stream.snapshot.version, third)
+    assert editor.snapshot.text == "## You\n\nwhy?\n\n## CodeFace\n\nBecause.\n\n## You\n\n"
+
+
+def test_an_insertion_is_known_in_a_whole_document_however_the_difference_can_be_read() -> None:
+    before = "## You\n\nwhy?\n\nmore below\n"
+    stream = DocumentStream(Snapshot("u", None, "markdown", 1, before), 12)
+    stream.add("\n\n## CodeFace\n\nBecause.")
+    edit = stream.next_edit()
+    assert edit is not None
+    after = edits.apply(before, [edit])
+    stream.changed(Snapshot("u", None, "markdown", 2, after), [TextEdit(0, len(before), after)])
+    stream.applied()
+    assert not stream.in_flight
+    stream.add(" Indeed.")
+    following = stream.next_edit()
+    assert following is not None
+    assert edits.apply(after, [following]).startswith("## You\n\nwhy?\n\n## CodeFace\n\nBecause. Indeed.\n")
+
+
 def test_a_client_that_sends_whole_documents_is_followed_too() -> None:
     stream = DocumentStream(Snapshot("u", None, "markdown", 1, "## You\n\nwhy?\n"), 12)
     after = "Title\n## You\n\nwhy?\n"
