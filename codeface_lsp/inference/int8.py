@@ -21,6 +21,8 @@ MOST_PACKED_ROWS = 16
 """From so many rows on, unpacking to bfloat16 and a dense product is faster."""
 KEPT_UNPACKED = 4_000_000
 """Weights of at most so many elements, those of small models, also stay unpacked for such products."""
+MOST_UNEVEN = 4
+"""With more than one in so many rows too uneven to be rounded, none is."""
 
 
 class Int8Weight:
@@ -42,13 +44,20 @@ class Int8Weight:
     def apply(self, rows: torch.Tensor) -> torch.Tensor:
         """Product of `rows`, shape (rows, in), with the weight, shape (rows, out).
 
-        In bfloat16, but for a single float32 row, which may be rounded to 8 bits instead; its product is float32.
+        In bfloat16; float32 rows may be rounded to 8 bits instead, their product is float32 then.
         """
-        if self._rounded is not None and rows.shape[0] == 1 and rows.dtype == torch.float32:
-            product = self._rounded(rows)
-            if product is not None:
-                return product
-        rows = rows.to(torch.bfloat16)
+        if self._rounded is None or rows.dtype != torch.float32:
+            return self._weight_only(rows.to(torch.bfloat16))
+        peaks = rounded.peaks_of(rows)
+        left = rounded.uneven(rows, peaks)
+        if len(left) * MOST_UNEVEN > len(rows):
+            return self._weight_only(rows.to(torch.bfloat16))
+        product = self._rounded(rows, peaks)
+        if left:
+            product[left] = self._weight_only(rows[left].to(torch.bfloat16)).float()
+        return product
+
+    def _weight_only(self, rows: torch.Tensor) -> torch.Tensor:
         if rows.shape[0] < MOST_PACKED_ROWS:
             return torch._weight_int8pack_mm(rows, self.packed, self.scale)
         unpacked = self.packed.to(torch.bfloat16) if self._unpacked is None else self._unpacked

@@ -44,7 +44,7 @@ class Int8Projection:
             raise ValueError("either all layers of a projection have a bias or none")
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
-        """Apply; a single row should come in float32."""
+        """Apply; best to float32 rows."""
         product = self.weight.apply(rows)
         return product if self._bias is None else product.add_(self._bias)
 
