@@ -9,6 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from training import npm
 from training.judging import as_markdown
 from training.places import REPOSITORY, Places
 from training.sources import HELD_OUT, TUNING
@@ -40,14 +41,16 @@ def write(places: Places, folder: Path) -> None:
     )
     environment.filters["table"] = as_markdown
     packed = _read(places.packed / "documents.json")
-    trained = [row for row in _read(places.licences) if row["split"] == "train" and row["bytes"]]
+    read = [row for row in _read(places.licences) if row["split"] == "train" and row["bytes"]]
+    trained = sorted(read, key=lambda row: -row["bytes"])
     values = {
         "made": _read(folder / "training.json"),
         "found": {"tuning": None, "confidence": None, "cost": None} | results(folder),
-        "trained": sorted(trained, key=lambda row: -row["bytes"]),
+        "python": [row for row in trained if not row["name"].endswith(npm.MARK)],
+        "npm": [row for row in trained if row["name"].endswith(npm.MARK)],
         "packed_tokens": packed["starts"][-1],
         "packed_files": len(packed["paths"]),
-        "held_out": HELD_OUT,
+        "held_out": (*HELD_OUT, *npm.HELD_OUT),
         "tuning": TUNING,
     }
     for template, file in (("card.md.j2", folder / "README.md"), ("results.md.j2", TEMPLATES / "RESULTS.md")):

@@ -10,6 +10,9 @@ from training.places import REPOSITORY
 from training.sources import Source, is_permissive
 
 PACKAGES = REPOSITORY / "editors" / "vscode" / "node_modules"
+MARK = " (npm)"
+"""Behind a package's name, for there is a `semver` in every language."""
+
 LOCK = ".package-lock.json"
 """What npm writes beside the packages it installed: each with its version and licence."""
 
@@ -39,7 +42,7 @@ def npm_packages(folder: Path = PACKAGES) -> Iterator[Source]:
         named = tuple((file.relative_to(folder).as_posix(), file) for file in _files(folder / name))
         if named:
             split = "held-out-npm" if name in HELD_OUT else "train"
-            yield Source(f"{name} (npm)", package["version"], licence, split, named, SHARE)
+            yield Source(name + MARK, package["version"], licence, split, named, SHARE)
 
 
 def _files(package: Path) -> list[Path]:
