@@ -5,6 +5,7 @@ One table. A language that is missing here works too, by lines.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePath
@@ -93,6 +94,10 @@ _BY_NAME = {
     "rakefile": _BY_ID["ruby"],
     "gemfile": _BY_ID["ruby"],
 }
+_CPP = re.compile(
+    r"^\s*(?:template\s*<|namespace\b|class\s+\w+|using\s+\w+|(?:public|private|protected)\s*:)|\bstd::",
+    re.MULTILINE,
+)
 
 
 def by_id(language_id: str) -> Language | None:
@@ -105,6 +110,14 @@ def of_path(path: str | PurePath) -> Language | None:
     """Return the language of a file by its name, None if unknown."""
     name = PurePath(path).name.lower()
     return _BY_NAME.get(name) or _BY_EXTENSION.get(name.rpartition(".")[2] if "." in name else "")
+
+
+def of_file(path: str | PurePath, text: str) -> Language | None:
+    """Return the language of a file by its name and its text: a header with C++ in it is C++."""
+    language = of_path(path)
+    if language is not None and language.grammar == "c" and _CPP.search(text):
+        return _BY_ID["cpp"]
+    return language
 
 
 def id_of_path(path: str | PurePath) -> str:

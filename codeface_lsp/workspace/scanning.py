@@ -136,7 +136,7 @@ def _forms(word: str) -> dict[str, None]:
 
 
 def _definitions(text: str, path: str) -> list[Definition]:
-    language = languages.of_path(path)
+    language = languages.of_file(path, text)
     tree = None if language is None else syntax.parse_grammar(text, language.grammar)
     found = [] if tree is None else tags.definitions(tree)
     if not found or language is None or language.grammar != "markdown":

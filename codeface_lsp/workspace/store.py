@@ -15,7 +15,7 @@ from pathlib import Path
 from codeface_lsp import paths
 from codeface_lsp.context.tags import KINDS, Definition
 
-VERSION = 6
+VERSION = 7
 _BUSY_MS = 5_000
 CACHE_KB = 16_000
 _MOST_SYMBOLS = 65_535

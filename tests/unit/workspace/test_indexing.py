@@ -129,6 +129,22 @@ def test_invalid_utf8_and_mixed_line_ends_are_read(project: Path) -> None:
     assert names(index(project), "odd") == {"odd.py:odd"}
 
 
+def test_a_header_is_read_in_the_language_that_it_is_written_in(project: Path) -> None:
+    (project / "shape.h").write_text(
+        "#pragma once\nnamespace geometry {\nclass Shape {\n public:\n  int area() const { return 1; }\n};\n}\n"
+    )
+    (project / "plain.h").write_text(
+        "/* the class of numbers */\nstruct point { int x; };\nint using_it(int class);\n"
+    )
+    assert names(index(project), "Shape", "area", "geometry", "point", "using_it") == {
+        "shape.h:geometry",
+        "shape.h:geometry.Shape",
+        "shape.h:Shape.area",
+        "plain.h:point",
+        "plain.h:using_it",
+    }
+
+
 def test_prose_without_headings_is_found_by_its_words(project: Path) -> None:
     (project / "LICENSE.md").write_text("Permission is hereby granted.\n")
     (project / "empty.md").write_text("")
