@@ -46,8 +46,9 @@ class Sources:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._open: dict[str, tuple[str, MaskedLines | None]] = {}
-        self._read: LRUCache[str, tuple[tuple[int, int], MaskedLines]] = LRUCache(_FILES)
-        self._current: set[str] = set()
+        self._read: LRUCache[str, tuple[Path, tuple[int, int], MaskedLines]] = LRUCache(_FILES)
+        self._current: dict[str, MaskedLines] = {}
+        """What was looked at for the question that is being answered."""
 
     def opened(self, path: str, text: str) -> None:
         """An editor shows `path`, whatever is on disk."""
@@ -72,24 +73,25 @@ class Sources:
                 lines = MaskedLines(text)
                 self._open[path] = (text, lines)
             return lines
-        return self._from_disk(path)
+        if path not in self._current:
+            found = self._from_disk(path)
+            if found is None:
+                return []
+            self._current[path] = found
+        return self._current[path]
 
-    def _from_disk(self, path: str) -> Sequence[str]:
+    def _from_disk(self, path: str) -> MaskedLines | None:
         known = self._read.get(path)
-        if known is not None and path in self._current:
-            return known[1]
-        file = self._root / path
+        file = self._root / path if known is None else known[0]
         try:
             status = file.stat()
             stamp = (status.st_mtime_ns, status.st_size)
-            if known is not None and known[0] == stamp:
-                self._current.add(path)
-                return known[1]
+            if known is not None and known[1] == stamp:
+                return known[2]
             if status.st_size > _MAX_BYTES:
-                return []
+                return None
             lines = MaskedLines(file.read_bytes().decode("utf-8", "replace"))
         except OSError:
-            return []
-        self._current.add(path)
-        self._read[path] = (stamp, lines)
+            return None
+        self._read[path] = (file, stamp, lines)
         return lines
