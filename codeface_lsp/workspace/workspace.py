@@ -152,6 +152,7 @@ class Workspace:
         """A notebook was closed."""
         self._notebooks.drop(uri)
         self._builder.close(uri)
+        self._warming.drop(uri)
 
     @property
     def indexes(self) -> bool:
