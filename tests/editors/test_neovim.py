@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,18 +37,18 @@ NEW_CODE = "\ndef total_perimeter(shapes):\n    total = 0\n    for shape in shap
 class Neovim:
     """A running Neovim: its screen, and what its server socket tells."""
 
-    def __init__(self, terminal: Terminal, program: Editor, socket: Path) -> None:
+    def __init__(self, terminal: Terminal, program: Editor, address: Path) -> None:
         self.terminal = terminal
         self._program = program
-        self._socket = socket
+        self._address = address
 
     def lua(self, code: str) -> Any:
         """Run Lua inside of it; returns what the code returns. An answer that is not JSON fails the test."""
-        script = self._socket.with_suffix(".lua")
+        script = self._address.with_suffix(".lua")
         script.write_text(code)
         expression = f"json_encode(luaeval('dofile(_A)', '{script}'))"
         answer = subprocess.run(
-            [self._program.executable, "--headless", "--server", self._socket, "--remote-expr", expression],
+            [self._program.executable, "--headless", "--server", self._address, "--remote-expr", expression],
             env={**os.environ, **self._program.environment},
             capture_output=True,
             text=True,
@@ -115,22 +116,27 @@ class Neovim:
         )
 
 
+def listens(path: Path) -> bool:
+    """Whether somebody answers at a socket; its file is there a moment earlier."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
+
+
 @contextmanager
 def neovim(
     house: House, project: Path, file: str = "shapes.py", options: str = "", editor: str = "nvim"
 ) -> Iterator[Neovim]:
     program = find_editor(editor)
-    folder = house.path.parent / "nvim"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    socket = folder / "s"
+    # A folder of its own: one that is still ending removes its socket, and must not find another's there.
+    folder = Path(tempfile.mkdtemp(prefix="n", dir=house.path.parent))
+    address = folder / "s"
     init = folder / "init.lua"
     init.write_text(INIT.format(plugin=str(EDITORS / "neovim"), options=options))
-    command = [program.executable, "--clean", "-u", str(init), "--listen", str(socket), file]
+    command = [program.executable, "--clean", "-u", str(init), "--listen", str(address), file]
     environment = {**house.environment, **program.environment, "XDG_STATE_HOME": str(folder)}
     with Terminal(command, cwd=project, environment=environment) as terminal:
-        until(socket.exists, lambda: f"Neovim's socket; the screen:\n{terminal.text()}")
-        running = Neovim(terminal, program, socket)
+        until(lambda: listens(address), lambda: f"Neovim's socket; the screen:\n{terminal.text()}")
+        running = Neovim(terminal, program, address)
         # It answers on its socket before it has read its configuration.
         until(lambda: running.lua("return vim.v.vim_did_enter") == 1, "Neovim to have started")
         yield running
@@ -153,8 +159,8 @@ def test_ghost_text_of_the_bundled_model_is_seen_and_accepted(bundled: House, pr
 
 @pytest.mark.parametrize(
     ("program", "options"),
-    [("nvim", ""), ("nvim", "native = false"), ("nvim-older", "")],
-    ids=["native", "drawn by the plug-in", "Neovim 0.10"],
+    [("nvim", ""), ("nvim", "native = false"), ("nvim-0.11", ""), ("nvim-older", "")],
+    ids=["native", "drawn by the plug-in", "Neovim 0.11", "Neovim 0.10"],
 )
 def test_words_lines_and_the_whole_are_accepted(
     scripted: House, project: Path, program: str, options: str
@@ -189,13 +195,16 @@ def test_a_fix_is_applied(scripted: House, scripted_server: ScriptedServer, proj
             })
             """
         )
+        before = editor.text()
         editor.command("CodeFace fix")
         until(
             lambda: "return x + x" in editor.text(), lambda: f"the fix; the screen:\n{editor.terminal.text()}"
         )
+        editor.terminal.type("u")  # one step takes all of it back
+        until(lambda: editor.text() == before, lambda: f"the text before the fix, not:\n{editor.text()}")
 
 
-@pytest.mark.parametrize("program", ["nvim", "nvim-older"])
+@pytest.mark.parametrize("program", ["nvim", "nvim-0.11", "nvim-older"])
 def test_chat_streams_stops_and_hands_its_code_over(
     scripted: House, scripted_server: ScriptedServer, project: Path, program: str
 ) -> None:
@@ -205,7 +214,7 @@ def test_chat_streams_stops_and_hands_its_code_over(
         editor.command("CodeFace chat What is the answer?")
         until(lambda: editor.text().count("## You") == 2, lambda: f"an answer, not:\n{editor.text()}")
         assert "ANSWER = 42" in editor.text()
-        editor.terminal.picture("neovim-chat" if program == "nvim" else "neovim-older-chat")
+        editor.terminal.picture("neovim-chat" if program == "nvim" else f"{program}-chat")
         editor.lua("vim.fn.search('ANSWER', 'bw')")
         editor.terminal.type("gi")
         until(lambda: "ANSWER = 42" in _code(editor), "the code block in the file")

@@ -249,7 +249,16 @@ def test_a_suggestion_is_accepted_by_word_by_line_whole_or_another_one(
     with_script.run("acceptPieces", project)
 
 
-def test_a_fix_is_applied_through_the_menu(
+def test_a_suggestion_of_several_lines_is_accepted_line_by_line(
+    with_script: VsCode, scripted_server: ScriptedServer, project: Path
+) -> None:
+    (project / "lines.py").write_text("SIDES = 4\n")
+    body = "    total = 0\n    total += side * 4\n    return total\n"
+    scripted_server.completions["def perimeter(side):\n"] = body
+    with_script.run("acceptLines", project)
+
+
+def test_a_fix_is_applied_through_the_menu_and_undone_in_one_step(
     with_script: VsCode, scripted_server: ScriptedServer, project: Path
 ) -> None:
     (project / "wrong.ts").write_text("export function double(x: number): number {\n  return y + x;\n}\n")

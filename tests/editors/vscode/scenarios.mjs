@@ -156,8 +156,32 @@ export async function acceptPieces(code) {
   return {};
 }
 
+/** A suggestion of three lines: each line alone. */
+export async function acceptLines(code) {
+  const shown = async (text) => {
+    const ghost = async () => (await code.ghost()).replace(/\s/g, ""); // each word of it is an element
+    await until(async () => (await ghost()).includes(text), async () => `“${text}” in the ghost text, not “${await ghost()}”`);
+  };
+  await code.folder("lines.py");
+  await code.ready();
+  await code.end();
+  await code.type("\ndef perimeter(side):\n");
+  await shown("returntotal");
+  await code.picture("vscode-lines");
+  await code.press("Control+Shift+ArrowRight");
+  await saved(code, "lines.py", (text) => text.includes("    total = 0") && !text.includes("side * 4"));
+  await shown("total+=side*4");
+  await code.press("Control+Shift+ArrowRight");
+  await saved(code, "lines.py", (text) => text.includes("    total = 0\n    total += side * 4") && !text.includes("return"));
+  await shown("returntotal");
+  await code.press("Control+Shift+ArrowRight");
+  await saved(code, "lines.py", (text) => text.trimEnd().endsWith("):\n    total = 0\n    total += side * 4\n    return total"));
+  return {};
+}
+
 /** A fix, chosen in the light bulb's menu. */
 export async function fixThroughMenu(code) {
+  const before = await readFile(path.join(code.config.folder, "wrong.ts"), "utf8");
   await code.folder("wrong.ts");
   await code.ready();
   await code.page.locator(".monaco-editor .view-lines").first().click();
@@ -175,6 +199,9 @@ export async function fixThroughMenu(code) {
   await code.picture("vscode-actions");
   await fix.click();
   await saved(code, "wrong.ts", (text) => text.includes("return x + x"));
+  await code.page.locator(".monaco-editor .view-lines").first().click();
+  await code.press("Control+z"); // one step takes all of it back
+  await saved(code, "wrong.ts", (text) => text === before);
   return {};
 }
 
