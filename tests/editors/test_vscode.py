@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -355,6 +356,40 @@ def test_without_a_server_one_is_offered_and_installed(bare: VsCode, bare_path: 
     make = f'/bin/mkdir -p "$3/bin" && /bin/cp {bare_path}/pip-of-the-environment "$3/bin/python"'
     put(bare_path, "python3", f'case "$2" in venv) {make};; *) echo 3.12;; esac')
     bare.run("installing", project)
+
+
+@pytest.fixture
+def wheels(tmp_path: Path) -> Path:
+    """A folder with the wheel of this tree."""
+    folder = tmp_path / "wheels"
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--wheel-dir", folder, EDITORS.parent], check=True, timeout=200)
+    return folder
+
+
+def test_the_offered_environment_is_made_and_the_wheel_installed_into_it(
+    scripted: House, vsix: Path, wheels: Path, project: Path, tmp_path: Path
+) -> None:
+    """Python, venv, pip and the wheel are the real ones; what the server depends on is borrowed from the tests."""
+    path = tmp_path / "path"
+    path.mkdir()
+    put(path, "python3", f"exec '{sys.executable}' \"$@\"")
+    environment = {
+        **scripted.environment,
+        "PATH": str(path),
+        "PYTHONPATH": sysconfig.get_path("purelib"),
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(wheels),
+        "PIP_NO_DEPS": "1",
+        "PIP_IGNORE_INSTALLED": "1",
+    }
+    folder = tmp_path / "code"
+    with vscode(House(scripted.path, environment), vsix, folder) as code:
+        code.run("installing", project)
+    (program,) = folder.glob("data/User/globalStorage/*/environment/bin/python")
+    where = [program, "-c", "import codeface_lsp; print(codeface_lsp.__file__)"]
+    found = subprocess.run(where, capture_output=True, text=True, check=True, cwd=tmp_path, timeout=60)
+    assert Path(found.stdout.strip()).is_relative_to(program.parents[1])
 
 
 def test_a_server_that_crashes_is_given_up_with_a_message(
