@@ -100,7 +100,9 @@ async def test_the_stream_is_the_answer(checkpoint: Checkpoint, engine: Engine, 
     model = load(checkpoint(architecture), "completion", SETTINGS)
     deltas = await generate(engine, model)
     tokens = ids_of(deltas)
-    assert text_of(deltas) == model.tokenizer.decode(tokens)
+    text, whole = text_of(deltas), model.tokenizer.decode(tokens)
+    assert whole.startswith(text)
+    assert whole[len(text) :] in ("", "\ufffd"), "of a character that the length cut in two, nothing is sent"
     usage = deltas[-1].usage
     assert usage is not None
     assert usage.prompt_tokens == len(model.tokenizer.encode(PROMPT))

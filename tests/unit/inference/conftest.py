@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-import transformers
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from codeface_lsp.inference.engine import Engine
@@ -16,55 +15,17 @@ from codeface_lsp.models.tokenizer import CheckpointTokenizer
 from codeface_lsp.models.types import LoadedModel
 from codeface_lsp.prompting.families import FAMILIES
 from codeface_lsp.settings import EngineSettings
+from tests.tiny_models import CORPUS, VOCABULARY, byte_level_bpe, random_model, specials
 
-CORPUS = [
-    "def add(first, second):\n    return first + second\n\n\nclass Point:\n    def __init__(self, x, y):\n",
-    "        self.x = x\n        self.y = y\n\nfor index in range(10):\n    print(index, 'naïve – 東京 🙂')\n",
-    "import os\nfrom pathlib import Path\n\nif __name__ == '__main__':\n    return self.main()\n",
-]
 SPECIALS = ("<|endoftext|>", "<fim_prefix>", "<fim_middle>", "<fim_suffix>", "<fim_pad>")
-SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
-LONG = {"max_position_embeddings": 512}
-CONFIGS: dict[str, dict[str, Any]] = {
-    "llama": {**SMALL, **LONG, "num_key_value_heads": 2},
-    "gpt_bigcode": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 512},
-    "starcoder2": {**SMALL, **LONG, "num_key_value_heads": 2},
-    "qwen2": {**SMALL, **LONG, "num_key_value_heads": 2},
-    "mistral": {**SMALL, **LONG, "num_key_value_heads": 2, "sliding_window": 16},
-    "lfm2": {**SMALL, **LONG, "num_key_value_heads": 2, "layer_types": ["conv", "full_attention"]},
-    "t5": {
-        "d_model": 32,
-        "d_kv": 8,
-        "d_ff": 64,
-        "num_layers": 2,
-        "num_heads": 4,
-        "decoder_start_token_id": 0,
-    },
-    "bert": {**SMALL, **LONG},
-    "roberta": {**SMALL, "max_position_embeddings": 514, "pad_token_id": 4},
-}
-VOCABULARY = 512
-
+CHANGES: dict[str, dict[str, Any]] = {"mistral": {"sliding_window": 16}}
 Build = Callable[..., LoadedModel]
-
-
-def _specials() -> list[AddedToken]:
-    return [AddedToken(token, special=True, normalized=False) for token in SPECIALS]
 
 
 @pytest.fixture(scope="session")
 def byte_level() -> CheckpointTokenizer:
     """A byte-level BPE like StarCoder's."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
-        special_tokens=_specials(),
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(CORPUS, trainer)
+    tokenizer = byte_level_bpe(SPECIALS)
     return CheckpointTokenizer(json.loads(tokenizer.to_str()), eos_ids=frozenset({0}))
 
 
@@ -79,7 +40,7 @@ def sentencepiece() -> CheckpointTokenizer:
     )
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,
-        special_tokens=[*_specials(), *(AddedToken(token, special=False) for token in fallback)],
+        special_tokens=[*specials(SPECIALS), *(AddedToken(token, special=False) for token in fallback)],
         show_progress=False,
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
@@ -95,20 +56,7 @@ def build(byte_level: CheckpointTokenizer) -> Build:
     """`build("llama", hidden_size=64)`: a random model of that architecture, ready for the engine."""
 
     def make(architecture: str, *, seed: int = 0, role: Any = "completion", **changes: Any) -> LoadedModel:
-        values = {"vocab_size": VOCABULARY, "eos_token_id": 0, "bos_token_id": 0, "pad_token_id": 4}
-        config = transformers.AutoConfig.for_model(
-            architecture, **{**values, **CONFIGS[architecture], **changes}
-        )
-        torch.manual_seed(seed)
-        auto = {
-            "t5": transformers.AutoModelForSeq2SeqLM,
-            "bert": transformers.AutoModel,
-            "roberta": transformers.AutoModel,
-        }.get(architecture, transformers.AutoModelForCausalLM)
-        model = auto.from_config(config).eval().requires_grad_(False)
-        for name, parameter in model.named_parameters():
-            if parameter.dim() > 1 and "embed" not in name and "wte" not in name:
-                parameter.mul_(5)
+        model = random_model(architecture, seed=seed, **(CHANGES.get(architecture, {}) | changes))
         return LoadedModel(
             name=f"tiny-{architecture}",
             source="tests",
@@ -120,7 +68,7 @@ def build(byte_level: CheckpointTokenizer) -> Build:
             device=torch.device("cpu"),
             dtype=torch.float32,
             parameters=sum(p.numel() for p in model.parameters()),
-            encoder_decoder=bool(config.is_encoder_decoder),
+            encoder_decoder=bool(model.config.is_encoder_decoder),
         )
 
     return make
