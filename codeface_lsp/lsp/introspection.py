@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import aclosing
 from typing import Any
 
 import attrs
@@ -57,21 +59,37 @@ def register(server: CodeFaceServer) -> None:
     def restart_engine(ls: CodeFaceServer, *_: Any) -> None:
         ls.spawn(_restart(ls))
 
+    @server.command("codeface.model.download")
+    async def download(ls: CodeFaceServer, *arguments: Any) -> dict[str, Any]:
+        """Answered when the model is on this machine; the progress tells how far it is."""
+        name = _body("download", arguments)["model"]
+        bar = status.ProgressBar(ls, f"CodeFace: download {name}")
+        try:
+            async with aclosing(ls.services.endpoint.download(name)) as events:
+                async for event in events:
+                    await bar.report(str(event["message"]), event["progress"])
+        finally:
+            bar.end()
+        return {"model": name}
+
     for action in ("load", "unload", "default"):
         _manage(server, action)
+
+
+def _body(action: str, arguments: Sequence[Any]) -> dict[str, Any]:
+    """What a command about a model was given. Raises `CodeFaceError` if it names none."""
+    match arguments:
+        case [str(name), *_]:
+            return {"model": name}
+        case [dict(given), *_] if isinstance(given.get("model"), str):
+            return given
+    raise CodeFaceError(f"`codeface.model.{action}` needs the name of a model as its argument.")
 
 
 def _manage(server: CodeFaceServer, action: str) -> None:
     @server.command(f"codeface.model.{action}")
     def manage(ls: CodeFaceServer, *arguments: Any) -> None:
-        match arguments:
-            case [str(name), *_]:
-                body: dict[str, Any] = {"model": name}
-            case [dict(given), *_] if isinstance(given.get("model"), str):
-                body = given
-            case _:
-                raise CodeFaceError(f"`codeface.model.{action}` needs the name of a model as its argument.")
-        ls.spawn(_managed(ls, action, body))
+        ls.spawn(_managed(ls, action, _body(action, arguments)))
 
 
 async def _managed(ls: CodeFaceServer, action: str, body: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from codeface_lsp.serving.core import Core
 from codeface_lsp.serving.failures import ParameterError
+from codeface_lsp.serving.hub import Status
 from codeface_lsp.serving.schema import ModelAction, parse
 from codeface_lsp.serving.streams import Events, stream
 
@@ -109,12 +110,21 @@ async def download(request: Request) -> Response:
 
 async def _download(core: Core, name: str) -> Events:
     manager = (await core.parts()).manager
+    before = core.hub.status
     work = asyncio.create_task(manager.download(name))
+    work.add_done_callback(lambda _: _downloaded(core, before))
     while not (await asyncio.wait({work}, timeout=_POLL_S))[0]:
         status = core.hub.status
         yield {"model": name, "message": status.message, "progress": status.progress, "done": False}
     path = str(work.result())
     yield {"model": name, "message": f"{name} is downloaded.", "progress": 1.0, "done": True, "path": path}
+
+
+def _downloaded(core: Core, before: Status) -> None:
+    """Say again what was before the download: nobody else ends what its progress began."""
+    if core.hub.status.state == "loading":
+        settled = before.state in ("ready", "error")
+        core.hub.publish(before if settled else Status("ready", model=before.model))
 
 
 def _named(body: ModelAction) -> str:

@@ -19,8 +19,10 @@ from typing import Any
 
 import pytest
 
-from tests.editors.conftest import ARTIFACTS, EDITORS, SHAPES, House, find_editor, keep_logs, until
+from tests.editors.conftest import ARTIFACTS, EDITORS, SHAPES, House, find_editor, house, keep_logs, until
 from tests.editors.scripted import ScriptedServer
+from tests.editors.slow_hub import slow_hub
+from tests.unit.models.test_hub import REPO
 
 pytestmark = [pytest.mark.editors, pytest.mark.timeout(600)]
 
@@ -318,6 +320,22 @@ def test_a_hostile_workspace_chooses_nothing_in_restricted_mode(
             configure(with_script.folder)
         assert thief.requests == []
     assert not trap.exists()
+
+
+def test_a_model_named_in_the_picker_is_downloaded_with_progress_and_then_chosen(
+    vsix: Path, project: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "code"
+    with (
+        slow_hub() as hub,
+        contextmanager(house)(
+            HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path / "hf"), HF_HUB_DISABLE_XET="1"
+        ) as home,
+        vscode(home, vsix, folder) as code,
+    ):
+        settings = folder / "data" / "Machine" / "settings.json"
+        result = code.run("download", project, model=REPO, settings=str(settings))
+    assert 0 < int(re.search(r"(\d+)%", result["label"])[1]) < 100
 
 
 @pytest.fixture(scope="module")

@@ -122,6 +122,8 @@ async function pickModel(server: Server): Promise<void> {
       ? await vscode.window.showInputBox({ title: "Model", prompt: "A Hugging Face id or the path of a folder" })
       : choice.label;
   if (!name) return;
+  // The status bar and a progress of the server's tell how far it is; a folder is there already.
+  if (choice === other) await execute(server, "codeface.model.download", name);
   await vscode.workspace.getConfiguration("codeface").update("model.completion", name, vscode.ConfigurationTarget.Global);
 }
 

@@ -307,6 +307,25 @@ export async function otherVersion(code) {
   return {};
 }
 
+/** A model that is not here, named in the picker: the status bar tells how far its download is; then it is the chosen one. */
+export async function download(code) {
+  await code.folder("shapes.py");
+  await code.ready();
+  await code.command("CodeFace: Choose Model");
+  await (await code.listed("Another model")).click();
+  await code.page.locator(".quick-input-widget", { hasText: "A Hugging Face id" }).waitFor();
+  await code.page.locator(".quick-input-widget input").first().fill(code.config.model);
+  await code.press("Enter");
+  await code.status(/loading [1-9]\d?%/);
+  await code.picture("vscode-download");
+  const label = await code.label();
+  const chosen = async () => (await readFile(code.config.settings, "utf8")).includes(`"codeface.model.completion": "${code.config.model}"`);
+  if (await chosen()) throw new Error("the model was chosen before it was there");
+  await until(chosen, "the model to be chosen");
+  await code.ready();
+  return { label };
+}
+
 /** A machine without the server: it is offered, `config.problem` says why it cannot be installed, or it is installed. */
 export async function installing(code) {
   await code.folder("shapes.py");
