@@ -13,34 +13,35 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.report import Row, arguments, report
+from tests.editors.code_server import VsCode, package, three_windows, vscode
 from tests.editors.conftest import SHAPES, House, house, until
-from tests.editors.test_vscode import VsCode, package, three_windows, vscode
 
 ROUNDS = 3
 
 
 def measure() -> Iterator[Row]:
     """Each figure beside its bound."""
-    vsix = package()
-    yield _row("the extension's package", vsix.stat().st_size / 1e6, 1.0, "MB")
-    with (
-        contextmanager(house)(CODEFACE_COMPLETION__MIN_CONFIDENCE="-100") as home,
-        _folder() as folder,
-        vscode(home, vsix, folder / "code") as code,
-    ):
-        cold = []
-        for number in range(ROUNDS):
-            _stop(home)
-            cold.append(code.run("coldGhost", _project(folder / f"cold {number}"))["seenToGhostMs"])
-        yield _row("file seen to ghost text, no engine running", statistics.median(cold) / 1000, 6.0, "s")
-        warm = [
-            code.run("openToGhost", _project(folder / f"warm {number}"))["openToGhostMs"]
-            for number in range(ROUNDS)
-        ]
-        yield _row("file opened to ghost text, engine running", statistics.median(warm) / 1000, 1.5, "s")
-        yield from _windows(code, home, _project(folder / "windows"))
-        times = code.run("activations", _project(folder / "activations"))["times"]
-        yield _row("activation of the extension", statistics.median(times), 100, "ms")
+    with contextmanager(house)(CODEFACE_COMPLETION__MIN_CONFIDENCE="-100") as home, _folder() as folder:
+        vsix = package(folder)
+        yield _row("the extension's package", vsix.stat().st_size / 1e6, 1.0, "MB")
+        with vscode(home, vsix, folder / "code") as code:
+            yield from _times(code, home, folder)
+
+
+def _times(code: VsCode, home: House, folder: Path) -> Iterator[Row]:
+    cold = []
+    for number in range(ROUNDS):
+        _stop(home)
+        cold.append(code.run("coldGhost", _project(folder / f"cold {number}"))["seenToGhostMs"])
+    yield _row("file seen to ghost text, no engine running", statistics.median(cold) / 1000, 6.0, "s")
+    warm = [
+        code.run("openToGhost", _project(folder / f"warm {number}"))["openToGhostMs"]
+        for number in range(ROUNDS)
+    ]
+    yield _row("file opened to ghost text, engine running", statistics.median(warm) / 1000, 1.5, "s")
+    yield from _windows(code, home, _project(folder / "windows"))
+    times = code.run("activations", _project(folder / "activations"))["times"]
+    yield _row("activation of the extension", statistics.median(times), 100, "ms")
 
 
 def _windows(code: VsCode, home: House, project: Path) -> Iterator[Row]:

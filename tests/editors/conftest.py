@@ -171,6 +171,14 @@ def scripted(scripted_server: ScriptedServer) -> Iterator[House]:
     yield from house(CODEFACE_ENDPOINTS=json.dumps([endpoint]))
 
 
+@pytest.fixture(scope="session")
+def vsix(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packaged extension."""
+    from tests.editors.code_server import package
+
+    return package(tmp_path_factory.mktemp("vsix"))
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A workspace whose path has a space and letters beyond ASCII."""

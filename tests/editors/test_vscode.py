@@ -3,163 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
-import sysconfig
-import threading
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.editors.conftest import ARTIFACTS, EDITORS, SHAPES, House, find_editor, house, keep_logs, until
+from tests.editors.code_server import EXTENSION, RESTRICTED, VsCode, configure, put, three_windows, vscode
+from tests.editors.conftest import ARTIFACTS, SHAPES, House
 from tests.editors.scripted import ScriptedServer
-from tests.editors.slow_hub import slow_hub
-from tests.unit.models.test_hub import REPO
 
 pytestmark = [pytest.mark.editors, pytest.mark.timeout(600)]
-
-HERE = Path(__file__).parent
-EXTENSION = EDITORS / "vscode"
-SETTINGS = {
-    "chat.disableAIFeatures": True,
-    "security.workspace.trust.enabled": False,
-    "telemetry.telemetryLevel": "off",
-    "update.mode": "none",
-    "extensions.autoUpdate": False,
-    "extensions.ignoreRecommendations": True,
-    "workbench.startupEditor": "none",
-    "workbench.tips.enabled": False,
-    "files.autoSave": "off",
-    "editor.suggestOnTriggerCharacters": False,
-    "editor.quickSuggestions": {"other": False, "comments": False, "strings": False},
-    "editor.parameterHints.enabled": False,
-    "git.enabled": False,
-    "workbench.secondarySideBar.defaultVisibility": "hidden",
-    "workbench.colorTheme": "Default Dark Modern",
-}
-
-RESTRICTED = {
-    "security.workspace.trust.enabled": True,
-    "security.workspace.trust.startupPrompt": "never",
-    "security.workspace.trust.banner": "never",
-}
-
-
-@dataclass
-class VsCode:
-    """A running server of VS Code."""
-
-    url: str
-    folder: Path
-
-    def run(self, scenario: str, project: Path, **more: Any) -> dict[str, Any]:
-        """Run a scenario of `vscode/scenarios.mjs` in a browser; its result."""
-        node, chromium = find_editor("code"), find_editor("chromium")
-        config = {
-            "scenario": scenario,
-            "url": self.url,
-            "folder": str(project),
-            "playwright": node.more["playwright"],
-            "chromium": chromium.executable,
-            "chromiumEnvironment": chromium.environment,
-            "artifacts": str(ARTIFACTS),
-            **more,
-        }
-        file = self.folder / "scenario.json"
-        file.write_text(json.dumps(config))
-        answer = subprocess.run(
-            [node.executable, str(HERE / "vscode" / "run.mjs"), str(file)],
-            capture_output=True,
-            text=True,
-            timeout=400,
-        )
-        assert answer.returncode == 0, answer.stderr
-        return dict(json.loads(answer.stdout.splitlines()[-1]))
-
-
-def package() -> Path:
-    """The extension as one command packages it."""
-    node = find_editor("code")
-    binaries = Path(node.executable).parent
-    environment = {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
-    lock, done = EXTENSION / "package-lock.json", EXTENSION / "node_modules" / ".installed"
-    if not done.exists() or done.read_text() != lock.read_text():
-        subprocess.run(
-            ["npm", "ci", "--ignore-scripts", "--loglevel=error"], cwd=EXTENSION, env=environment, check=True
-        )
-        done.write_text(lock.read_text())
-    packaged = subprocess.run(
-        ["npm", "run", "package"], cwd=EXTENSION, env=environment, capture_output=True, text=True, timeout=280
-    )
-    assert packaged.returncode == 0, packaged.stdout + packaged.stderr
-    return EXTENSION / "dist" / "codeface.vsix"
-
-
-@pytest.fixture(scope="session")
-def vsix() -> Path:
-    """The packaged extension."""
-    return package()
-
-
-def configure(folder: Path, **settings: Any) -> None:
-    """Write the settings of the user and of the machine, each for the keys that it may set."""
-    for data in (folder / "data" / "User", folder / "data" / "Machine"):
-        data.mkdir(parents=True, exist_ok=True)
-        (data / "settings.json").write_text(json.dumps({**SETTINGS, **settings}))
-
-
-@contextmanager
-def vscode(house: House, vsix: Path, folder: Path, **settings: Any) -> Iterator[VsCode]:
-    """A VS Code of its own with the extension; `settings` are the machine's, in force for each window opened later."""
-    node = find_editor("code")
-    configure(folder, **settings)
-    directories = [
-        "--accept-server-license-terms",
-        f"--user-data-dir={folder / 'data'}",
-        f"--server-data-dir={folder / 'server'}",
-        f"--extensions-dir={folder / 'extensions'}",
-    ]
-    main = [node.executable, node.more["server"], *directories]
-    environment = {**os.environ, **house.environment}
-    installed = subprocess.run(
-        [*main, "--install-extension", str(vsix)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert "successfully installed" in installed.stdout, installed.stdout + installed.stderr
-    process = subprocess.Popen(
-        [*main, "--without-connection-token", "--host=127.0.0.1", "--port=0", "--force-disable-user-env"],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    said: list[str] = []
-    reader = threading.Thread(target=lambda: said.extend(iter(process.stdout.readline, "")), daemon=True)
-    reader.start()
-    try:
-        port = until(lambda: re.search(r"listening on (\d+)", "".join(said)), lambda: "".join(said))
-        yield VsCode(f"http://127.0.0.1:{port[1]}", folder)
-    finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        reader.join(5)
-        process.stdout.close()
-        keep_logs(folder / "data" / "logs", folder.name)
 
 
 @pytest.fixture(scope="module")
@@ -172,14 +30,6 @@ def with_script(scripted: House, vsix: Path, tmp_path_factory: pytest.TempPathFa
 def with_model(bundled: House, vsix: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VsCode]:
     with vscode(bundled, vsix, tmp_path_factory.mktemp("code-bundled")) as code:
         yield code
-
-
-def three_windows(code: VsCode, house: House, project: Path) -> dict[str, Any]:
-    """The engines of the house, and the resident MiB of each language server, with three windows on one folder."""
-    files = [f"shapes_{number}.py" for number in range(3)]
-    for file in files:
-        (project / file).write_text(SHAPES)
-    return code.run("threeWindows", project, home=str(house.path), files=files)
 
 
 def keep_figures(**figures: float) -> None:
@@ -320,110 +170,3 @@ def test_a_hostile_workspace_chooses_nothing_in_restricted_mode(
             configure(with_script.folder)
         assert thief.requests == []
     assert not trap.exists()
-
-
-def test_a_model_named_in_the_picker_is_downloaded_with_progress_and_then_chosen(
-    vsix: Path, project: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "code"
-    with (
-        slow_hub() as hub,
-        contextmanager(house)(
-            HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path / "hf"), HF_HUB_DISABLE_XET="1"
-        ) as home,
-        vscode(home, vsix, folder) as code,
-    ):
-        settings = folder / "data" / "Machine" / "settings.json"
-        result = code.run("download", project, model=REPO, settings=str(settings))
-    assert 0 < int(re.search(r"(\d+)%", result["label"])[1]) < 100
-
-
-@pytest.fixture(scope="module")
-def bare_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A PATH of one folder, without Python and without CodeFace."""
-    return tmp_path_factory.mktemp("path")
-
-
-@pytest.fixture(scope="module")
-def bare(
-    scripted: House, vsix: Path, bare_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[VsCode]:
-    """VS Code on a machine that has nothing."""
-    house = House(scripted.path, {**scripted.environment, "PATH": str(bare_path)})
-    with vscode(house, vsix, tmp_path_factory.mktemp("code-bare")) as code:
-        yield code
-
-
-def put(folder: Path, name: str, script: str) -> Path:
-    """A program of a few lines."""
-    program = folder / name
-    program.write_text(f"#!/bin/sh\n{script}\n")
-    program.chmod(0o755)
-    return program
-
-
-def test_without_a_server_one_is_offered_and_installed(bare: VsCode, bare_path: Path, project: Path) -> None:
-    configure(bare.folder)
-    bare.run("installing", project, problem="needs Python 3.11 or later, and none was found")
-    put(bare_path, "python3", "echo 3.9")
-    bare.run("installing", project, problem="needs Python 3.11 or later, and this machine has 3.9")
-    # A Python whose environments' pip installs this checkout's server.
-    server = Path(sys.executable).with_name("codeface-lsp")
-    pip = f'/bin/ln -s \'{server}\' "$(/usr/bin/dirname "$0")/codeface-lsp"'
-    put(bare_path, "pip-of-the-environment", pip)
-    make = f'/bin/mkdir -p "$3/bin" && /bin/cp {bare_path}/pip-of-the-environment "$3/bin/python"'
-    put(bare_path, "python3", f'case "$2" in venv) {make};; *) echo 3.12;; esac')
-    bare.run("installing", project)
-
-
-@pytest.fixture
-def wheels(tmp_path: Path) -> Path:
-    """A folder with the wheel of this tree."""
-    folder = tmp_path / "wheels"
-    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*pip, "--wheel-dir", folder, EDITORS.parent], check=True, timeout=200)
-    return folder
-
-
-def test_the_offered_environment_is_made_and_the_wheel_installed_into_it(
-    scripted: House, vsix: Path, wheels: Path, project: Path, tmp_path: Path
-) -> None:
-    """Python, venv, pip and the wheel are the real ones; what the server depends on is borrowed from the tests."""
-    path = tmp_path / "path"
-    path.mkdir()
-    put(path, "python3", f"exec '{sys.executable}' \"$@\"")
-    environment = {
-        **scripted.environment,
-        "PATH": str(path),
-        "PYTHONPATH": sysconfig.get_path("purelib"),
-        "PIP_NO_INDEX": "1",
-        "PIP_FIND_LINKS": str(wheels),
-        "PIP_NO_DEPS": "1",
-        "PIP_IGNORE_INSTALLED": "1",
-    }
-    folder = tmp_path / "code"
-    with vscode(House(scripted.path, environment), vsix, folder) as code:
-        code.run("installing", project)
-    (program,) = folder.glob("data/User/globalStorage/*/environment/bin/python")
-    where = [program, "-c", "import codeface_lsp; print(codeface_lsp.__file__)"]
-    found = subprocess.run(where, capture_output=True, text=True, check=True, cwd=tmp_path, timeout=60)
-    assert Path(found.stdout.strip()).is_relative_to(program.parents[1])
-
-
-def test_a_server_that_crashes_is_given_up_with_a_message(
-    bare: VsCode, project: Path, tmp_path: Path
-) -> None:
-    count = tmp_path / "starts"
-    program = put(tmp_path, "crash.sh", f"echo start >> '{count}'\nexit 3")
-    configure(bare.folder, **{"codeface.server.command": [str(program)]})
-    bare.run("crashing", project)
-    assert 3 <= len(count.read_text().splitlines()) <= 6
-
-
-def test_a_server_of_another_version_is_told(bare: VsCode, project: Path) -> None:
-    start = (
-        "import codeface_lsp.lsp.base as base; base.VERSION = '9.1.0'; "
-        "from codeface_lsp.server import serve_stdio; serve_stdio()"
-    )
-    configure(bare.folder, **{"codeface.server.command": [sys.executable, "-c", start]})
-    bare.run("otherVersion", project)
