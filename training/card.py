@@ -50,7 +50,7 @@ def write(places: Places, folder: Path) -> None:
         "npm": [row for row in trained if row["name"].endswith(npm.MARK)],
         "packed_tokens": packed["starts"][-1],
         "packed_files": len(packed["paths"]),
-        "held_out": (*HELD_OUT, *npm.HELD_OUT),
+        "held_out": HELD_OUT + (npm.HELD_OUT if any(row["name"].endswith(npm.MARK) for row in read) else ()),
         "tuning": TUNING,
     }
     for template, file in (("card.md.j2", folder / "README.md"), ("results.md.j2", TEMPLATES / "RESULTS.md")):
