@@ -160,7 +160,7 @@ class EngineSettings(_Section):
         "auto", description="Attention kernel."
     )
     threads: int = Field(0, ge=0, description="CPU threads; 0 takes the physical cores less one, at least 1.")
-    prefill_chunk_ms: int = Field(100, ge=5, description="A prefill yields to urgent work this often.")
+    prefill_chunk_ms: int = Field(160, ge=5, description="A prefill yields to urgent work this often.")
     kv_cache_mb: int = Field(
         0, ge=0, description="Bound of the prefix cache; 0 takes min(1 GiB, 10 % of memory)."
     )
