@@ -59,9 +59,13 @@ _NEEDS = {"8bit": "bitsandbytes", "4bit": "bitsandbytes", "gptq": "gptqmodel, op
 _DEVICES = ("cpu", "cuda", "mps")
 _DTYPES = """
 `dtype: auto` is float32 on a CPU while that takes at most half of the free memory, else bfloat16; bfloat16 on CUDA;
-float16 on an Apple GPU. On a CPU the engine holds linear weights in int8 (`engine.int8`) unless a model is quantised.
+float16 on an Apple GPU. On a CPU the engine holds linear weights in int8 (`engine.int8`) unless a model is quantised;
+where the processor has VNNI, matrices of half a million to 32 million weights are multiplied by rows of 8 bits as well,
+which takes a second copy of them (a row with outliers is not rounded, `codeface_lsp/inference/rounded.py`).
 `4bit` is NF4 with double quantisation. A `.gguf` file is read by transformers, which dequantises it: it takes the
 memory of its dtype, on any device; llama-server serves it as it is.
+On one CUDA device the decode step of unquantised weights is replayed as a captured graph over static keys and values
+(`engine.capture`); where it cannot be captured the log says so, and decoding goes on step by step.
 
 With `device: auto` on a machine with CUDA, layers that do not fit go to memory, then to `offload_folder`; on a CPU,
 with `offload_folder` set, to the disk. That is slow, and works.
