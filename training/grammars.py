@@ -5,23 +5,14 @@ from __future__ import annotations
 import ast
 import warnings
 
-from tree_sitter_language_pack import SupportedLanguage, get_parser
-
-GRAMMARS: dict[str, SupportedLanguage] = {
-    "js": "javascript",
-    "mjs": "javascript",
-    "cjs": "javascript",
-    "ts": "typescript",
-    "go": "go",
-}
-"""By file suffix; everything else is taken for Python."""
+from codeface_lsp.context import languages, syntax
 
 
 def is_well_formed(text: str, path: str) -> bool:
-    """Whether `text` parses as the language that the suffix of `path` names."""
-    language = GRAMMARS.get(path.rpartition(".")[2])
-    if language is not None:
-        return not get_parser(language).parse(text.encode()).root_node.has_error
+    """Whether `text` parses as the language that the name of `path` says; Python where it says none."""
+    language = languages.id_of_path(path)
+    if language not in ("python", "plaintext"):
+        return syntax.parses(text, language) is True
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

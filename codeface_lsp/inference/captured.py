@@ -92,8 +92,13 @@ class CapturedStep:
 
     def takes(self, cache: SequenceCache) -> bool:
         """Whether the next token of this sequence can be decoded here."""
-        slabs = all(isinstance(layer, SlabLayer) and layer.is_initialized for layer in cache.layers)
-        return self._works and slabs and _bytes(cache, _capacity(cache.length + 1)) <= MOST_BYTES
+        if not (self._works and cache.croppable and cache.length):  # a cache that can be cropped is all slabs
+            return False
+        return self._holds(cache) or _bytes(cache, _capacity(cache.length + 1)) <= MOST_BYTES
+
+    def _holds(self, cache: SequenceCache) -> bool:
+        """Whether the arena that there is has room for one more token of a sequence."""
+        return self._arena is not None and cache.length < self._arena.capacity
 
     def forward(self, token: int, cache: SequenceCache) -> torch.Tensor | None:
         """Append `token` to `cache`; float32 logits, shape (1, vocabulary), or None where capturing failed."""
@@ -119,7 +124,7 @@ class CapturedStep:
 
     def _ready(self, cache: SequenceCache) -> Arena | None:
         """The arena with the sequence in it."""
-        if self._arena is None or self._arena.capacity <= cache.length:
+        if not self._holds(cache):
             self._arena = None  # its memory goes before that of the larger one comes
             self._arena = self._made(cache)
             self._mirrored = None

@@ -28,8 +28,8 @@ MOST_UNEVEN = 4
 class Int8Weight:
     """Rows of int8 with one scale each; symmetric, round to nearest."""
 
-    def __init__(self, weight: torch.Tensor) -> None:
-        """Quantise a weight of shape (out, in)."""
+    def __init__(self, weight: torch.Tensor, *, rounds: bool = False) -> None:
+        """Quantise a weight of shape (out, in); with `rounds` it may be multiplied by rounded rows, too."""
         # The product takes bfloat16 scales, so the weights are rounded to multiples of exactly those.
         self.scale = (weight.abs().amax(dim=1).float() / 127).clamp_min(1e-12).to(torch.bfloat16)
         self.packed = torch.empty(weight.shape, dtype=torch.int8)
@@ -39,7 +39,7 @@ class Int8Weight:
             self.packed[part] = scaled.round_().clamp_(-127, 127).to(torch.int8)
         keeps = self.packed.numel() <= KEPT_UNPACKED
         self._unpacked = self.packed.to(torch.bfloat16) if keeps else None
-        self._rounded = rounded.product_for(self.packed, self.scale)
+        self._rounded = rounded.product_for(self.packed, self.scale) if rounds else None
 
     def apply(self, rows: torch.Tensor) -> torch.Tensor:
         """Product of `rows`, shape (rows, in), with the weight, shape (rows, out).

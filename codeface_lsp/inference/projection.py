@@ -37,7 +37,7 @@ class Int8Projection:
     """Weights of all layers in one int8 matrix."""
 
     def __init__(self, layers: Sequence[Any]) -> None:
-        self.weight = Int8Weight(torch.cat([layer.weight.detach() for layer in layers]))
+        self.weight = Int8Weight(torch.cat([layer.weight.detach() for layer in layers]), rounds=True)
         biases = [layer.bias for layer in layers if layer.bias is not None]
         self._bias = torch.cat(biases).to(torch.bfloat16) if biases else None
         if biases and len(biases) < len(layers):
