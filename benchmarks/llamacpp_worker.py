@@ -24,18 +24,6 @@ from safetensors.numpy import load_file
 PROMPT_TOKENS = 1000
 DECODED_TOKENS = 33
 CONTEXT = 2048
-NAMES = {
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-    "input_layernorm": "attn_norm",
-    "post_attention_layernorm": "ffn_norm",
-}
-WHOLE = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
 
 
 def converted(folder: Path) -> Path:
@@ -57,9 +45,11 @@ def converted(folder: Path) -> Path:
     writer.add_vocab_size(config["vocab_size"])
     writer.add_tokenizer_model("no_vocab")
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config["num_hidden_layers"])
     for shard in sorted(folder.glob("*.safetensors")):
         for name, value in load_file(shard).items():
-            _add(writer, name, value.astype(np.float32), heads, kv_heads)
+            called = names.get_name(name, try_suffixes=(".weight",))
+            _add(writer, called, name, value.astype(np.float32), heads, kv_heads)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -67,21 +57,17 @@ def converted(folder: Path) -> Path:
     return file
 
 
-def _add(writer: gguf.GGUFWriter, name: str, value: np.ndarray, heads: int, kv_heads: int) -> None:
-    whole = name.removesuffix(".weight")
-    if whole in WHOLE:
-        called = WHOLE[whole]
-    else:
-        _, _, layer, part = whole.split(".", 3)
-        called = f"blk.{layer}.{NAMES[part]}"
-        if part.endswith(("q_proj", "k_proj")):  # llama.cpp rotates neighbours, transformers halves
-            turns = heads if part.endswith("q_proj") else kv_heads
-            value = value.reshape(turns, 2, -1, value.shape[1]).swapaxes(1, 2).reshape(value.shape)
+def _add(
+    writer: gguf.GGUFWriter, called: str, name: str, value: np.ndarray, heads: int, kv_heads: int
+) -> None:
+    if name.endswith(("q_proj.weight", "k_proj.weight")):  # llama.cpp rotates neighbours, transformers halves
+        turns = heads if name.endswith("q_proj.weight") else kv_heads
+        value = value.reshape(turns, 2, -1, value.shape[1]).swapaxes(1, 2).reshape(value.shape)
     if value.ndim == 1:
-        writer.add_tensor(f"{called}.weight", value)
+        writer.add_tensor(called, value)
         return
     kind = gguf.GGMLQuantizationType.Q8_0
-    writer.add_tensor(f"{called}.weight", gguf.quants.quantize(value, kind), raw_dtype=kind)
+    writer.add_tensor(called, gguf.quants.quantize(value, kind), raw_dtype=kind)
 
 
 class LlamaCpp:

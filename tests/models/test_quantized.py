@@ -126,8 +126,10 @@ def gguf_file(wide: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     writer.add_rope_freq_base(10000.0)
     writer.add_vocab_size(config.vocab_size)
     _write_tokenizer(writer, wide, config.vocab_size)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
     for name, tensor in model.model.state_dict().items():
-        writer.add_tensor(*_gguf_tensor(name, tensor, config.num_attention_heads, config.num_key_value_heads))
+        value = _gguf_tensor(name, tensor, config.num_attention_heads, config.num_key_value_heads)
+        writer.add_tensor(names.get_name(name, try_suffixes=(".weight",)), value)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -153,27 +155,12 @@ def _write_tokenizer(writer: object, folder: Path, size: int) -> None:
     writer.add_bos_token_id(0)
 
 
-def _gguf_tensor(name: str, tensor: torch.Tensor, heads: int, kv_heads: int) -> tuple[str, np.ndarray]:
-    renamed = name.replace("model.layers.", "blk.").replace("model.embed_tokens", "token_embd")
-    for theirs, ours in {
-        "self_attn.q_proj": "attn_q",
-        "self_attn.k_proj": "attn_k",
-        "self_attn.v_proj": "attn_v",
-        "self_attn.o_proj": "attn_output",
-        "mlp.gate_proj": "ffn_gate",
-        "mlp.up_proj": "ffn_up",
-        "mlp.down_proj": "ffn_down",
-        "post_attention_layernorm": "ffn_norm",
-        "input_layernorm": "attn_norm",
-        "model.norm": "output_norm",
-        "lm_head": "output",
-    }.items():
-        renamed = renamed.replace(theirs, ours)
+def _gguf_tensor(name: str, tensor: torch.Tensor, heads: int, kv_heads: int) -> np.ndarray:
     if ".q_proj" in name or ".k_proj" in name:
         count = heads if ".q_proj" in name else kv_heads
         rows = tensor.reshape(count, 2, tensor.shape[0] // count // 2, tensor.shape[1])
         tensor = rows.swapaxes(1, 2).reshape(tensor.shape)
-    return renamed, tensor.float().contiguous().numpy()
+    return tensor.float().contiguous().numpy()
 
 
 def test_a_gguf_file_is_read_and_dequantised(wide: Path, gguf_file: Path) -> None:
