@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import ThreadingHTTPServer
+from contextlib import AbstractContextManager
 
-from tests.unit.models.test_hub import Handler, Hub
+from tests.hub_server import Handler, Hub, serving
 
 _PIECE = 1 << 20
 _PACE_S = 0.2
@@ -31,16 +28,6 @@ class _Slow(Handler):
             time.sleep(_PACE_S)  # the pace of a line, not a wait
 
 
-@contextmanager
-def slow_hub() -> Iterator[Hub]:
-    """The hub, served until the end of the block; `url` is its address."""
-    state = Hub()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (_Slow,), {"hub": state}))
-    server.daemon_threads = True
-    state.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield state
-    finally:
-        server.shutdown()
-        server.server_close()
+def slow_hub() -> AbstractContextManager[Hub]:
+    """The hub, served until the end of the block."""
+    return serving(_Slow)

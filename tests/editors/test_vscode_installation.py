@@ -15,7 +15,7 @@ import pytest
 from tests.editors.code_server import VsCode, configure, put, vscode
 from tests.editors.conftest import EDITORS, House, house
 from tests.editors.slow_hub import slow_hub
-from tests.unit.models.test_hub import REPO
+from tests.hub_server import REPO
 
 pytestmark = [pytest.mark.editors, pytest.mark.timeout(600)]
 
