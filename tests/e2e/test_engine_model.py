@@ -35,6 +35,19 @@ async def api() -> AsyncGenerator[Api]:
         yield made
 
 
+async def unending(
+    api: Api, route: str, body: dict[str, Any], *, limit: str, tokens: int = 200
+) -> dict[str, Any]:
+    """`body` with a seed whose answer goes on for `tokens` at least: by chance, one in sixty ends at its first."""
+    for seed in range(50):
+        answer = await api.post(route, body | {limit: tokens, "seed": seed})
+        ended = answer["choices"][0]["finish_reason"] if "choices" in answer else answer["stop_type"]
+        if ended in ("length", "limit"):
+            await idle(api)
+            return body | {"seed": seed}
+    raise AssertionError(f"with none of fifty seeds the model said {tokens} tokens")
+
+
 async def running_generations(api: Api) -> int:
     stats = (await api.core.parts()).engine.stats()  # type: ignore[union-attr]
     return stats.running + stats.waiting
@@ -105,8 +118,8 @@ async def test_a_conversation_that_is_too_long_is_answered_and_said(api: Api) ->
 
 @pytest.mark.parametrize("streamed", [True, False])
 async def test_a_client_that_goes_away_ends_its_generation(api: Api, streamed: bool) -> None:
-    await idle(api)
-    body = json.dumps(LONG | {"stream": streamed})
+    long = await unending(api, "/v1/chat/completions", LONG, limit="max_tokens")
+    body = json.dumps(long | {"stream": streamed})
     headers = (f"Authorization: Bearer {TOKEN}", f"Content-Length: {len(body)}")
     connection = connect(api.url, "/v1/chat/completions", *headers, method="POST", body=body)
     async with asyncio.timeout(20):
@@ -123,7 +136,7 @@ async def test_a_client_that_goes_away_ends_its_generation(api: Api, streamed: b
 async def test_no_step_but_the_one_in_progress_is_taken_once_the_watcher_noticed(
     api: Api, streamed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await idle(api)
+    long = await unending(api, "/v1/chat/completions", LONG, limit="max_tokens")
     parts = await api.core.parts()
     engine: Any = parts.engine
     model = await parts.manager.acquire(None, "chat")
@@ -142,7 +155,7 @@ async def test_no_step_but_the_one_in_progress_is_taken_once_the_watcher_noticed
 
     monkeypatch.setattr(runner, "forward", counted_forward)
     monkeypatch.setattr(engine._scheduler, "cancel", counted_cancel)
-    body = json.dumps(LONG | {"stream": streamed})
+    body = json.dumps(long | {"stream": streamed})
     headers = (f"Authorization: Bearer {TOKEN}", f"Content-Length: {len(body)}")
     connection = connect(api.url, "/v1/chat/completions", *headers, method="POST", body=body)
     await eventually(lambda: len(steps) > 3)
@@ -153,15 +166,16 @@ async def test_no_step_but_the_one_in_progress_is_taken_once_the_watcher_noticed
 
 
 async def test_a_newer_request_for_a_document_takes_the_older_one_s_place(api: Api) -> None:
-    await idle(api)
-    body = BODY | {"client": "w", "n_predict": 400, "temperature": 1.0, "document": {"id": "a", "version": 1}}
-    chat = asyncio.create_task(api.post("/infill", body))
+    plain = BODY | {"client": "w", "n_predict": 400, "temperature": 1.0}
+    long = await unending(api, "/infill", plain, limit="n_predict")
+    body = long | {"document": {"id": "a", "version": 1}}
+    older = asyncio.create_task(api.post("/infill", body))
     async with asyncio.timeout(20):
         while not await running_generations(api):  # noqa: ASYNC110
             await asyncio.sleep(0.002)
     newer = await api.post("/infill", body | {"n_predict": 2, "document": {"id": "a", "version": 2}})
     assert newer["tokens_predicted"] >= 1
-    assert (await chat)["stop_type"] == "cancelled"
+    assert (await older)["stop_type"] == "cancelled"
 
 
 async def test_a_full_queue_is_a_503_that_says_when_to_try_again(api: Api) -> None:
