@@ -42,6 +42,7 @@ class Variant:
 VARIANTS = {
     "engine, int8, cache mixture": Variant(),
     "engine, int8, mixture of the open file alone": Variant(neighbours=False),
+    "engine, int8, cache mixture, greedy": Variant({"beams": 1}),
     "engine, int8, no mixture": Variant({"mixture": False}),
     "engine, fp32, cache mixture": Variant({"int8": False, "dtype": "float32"}),
 }

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
-from codeface_lsp.inference.generation import Ended, Generation
+from codeface_lsp.inference.control import Ended
+from codeface_lsp.inference.generation import Generation
 
 
 class EncoderDecoderGeneration(Generation):
@@ -60,7 +61,7 @@ class EncoderDecoderGeneration(Generation):
                 )
             self._add(decode_s=self._control.clock() - began)
             token = self._choose(output.logits[0, -1].float().cpu())
-            self._send(token)
+            self._send(self._logprob(token))
             yield
 
 

@@ -15,9 +15,10 @@ import psutil
 
 from codeface_lsp.errors import EngineError, InvalidRequest
 from codeface_lsp.inference import batch, threads
+from codeface_lsp.inference.control import Control
 from codeface_lsp.inference.delivery import Delivery
 from codeface_lsp.inference.embedding import embed
-from codeface_lsp.inference.generation import Control, Generation
+from codeface_lsp.inference.generation import Generation
 from codeface_lsp.inference.prefix_cache import CacheStats, PrefixCache
 from codeface_lsp.inference.scheduler import Job, Scheduler
 from codeface_lsp.inference.state import ModelState

@@ -21,6 +21,8 @@ from codeface_lsp.inference.projection import Int8Projection, Projection, projec
 from codeface_lsp.models.types import LoadedModel
 
 _CLASSES = ("Llama", "LlamaForCausalLM", "Qwen2ForCausalLM", "MistralForCausalLM")
+_FEW = 8
+"""Queries up to which attention is two plain products: the fused kernel works in blocks of many queries."""
 _REFINED = 8
 """Most likely tokens whose logits are computed in full precision."""
 _ROPES = ("default", "linear", "llama3", "yarn")
@@ -83,18 +85,41 @@ class FusedRunner:
 
     def forward(self, tokens: Sequence[int], cache: SequenceCache, keep: int = 1) -> torch.Tensor:
         """Append `tokens` to `cache`; float32 logits of the last `keep` of them, shape (keep, vocabulary)."""
+        start, count = cache.length, len(tokens)
+        return self._forward(tokens, cache, slice(start, start + count), _mask(start, count), keep)
+
+    def branch(
+        self, tokens: Sequence[int], cache: SequenceCache, shared: int, before: Sequence[Sequence[int]]
+    ) -> torch.Tensor:
+        """Append one token for each branch of a tree; their float32 logits, shape (branches, vocabulary).
+
+        Branch i sees the first `shared` tokens of `cache`, those at the places `before[i]`, and its own new one. All
+        branches are equally long.
+        """
+        position = shared + len(before[0])
+        mask = _branches(shared, cache.length, before)
+        return self._forward(tokens, cache, slice(position, position + 1), mask, len(tokens))
+
+    def _forward(
+        self,
+        tokens: Sequence[int],
+        cache: SequenceCache,
+        positions: slice,
+        mask: torch.Tensor | None,
+        keep: int,
+    ) -> torch.Tensor:
         with torch.inference_mode():
-            start, count = cache.length, len(tokens)
             rows = F.embedding(torch.tensor(tokens), self._embedding).float()
-            rotation = self._cos[start : start + count], self._sin[start : start + count]
-            mask = _mask(start, count)
+            rotation = self._cos[positions], self._sin[positions]
+            if mask is not None and len(tokens) <= _FEW:
+                mask = mask.repeat(self._heads // self._kv_heads, 1)
             for layer, slab in zip(self._layers, cache.layers, strict=True):
                 self._stop()
                 rows += self._attention(layer, slab, rows, rotation, mask)
                 self._stop()
                 rows += self._mlp(layer, rows)
             logits = self._logits(self._normed(rows[-keep:], self._norm))
-        cache.advanced(count)
+        cache.advanced(len(tokens))
         return logits
 
     def _logits(self, rows: torch.Tensor) -> torch.Tensor:
@@ -129,8 +154,8 @@ class FusedRunner:
         values = qkv[:, heads + groups :].transpose(0, 1)
         keys, values = slab.update(rotated[None, heads:], values[None])
         query = rotated[:heads]
-        if count == 1 and heads != groups:
-            attended = self._single(query, keys[0], values[0])
+        if (mask is not None and count <= _FEW) or (count == 1 and heads != groups):
+            attended = self._few(query, keys[0], values[0], mask)
         else:
             attended = F.scaled_dot_product_attention(
                 query[None],
@@ -143,11 +168,17 @@ class FusedRunner:
             )[0]
         return layer.out(attended.transpose(0, 1).reshape(count, -1))
 
-    def _single(self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-        """One query for each head; heads that share keys are rows of one product. Shape (heads, 1, head size)."""
+    def _few(
+        self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor | None
+    ) -> torch.Tensor:
+        """A few queries for each head, shape (heads, queries, head size), as that of the result.
+
+        Heads that share keys are rows of one product, and of `mask`.
+        """
         grouped = query.reshape(self._kv_heads, -1, self._size)
-        scores = torch.baddbmm(self._nothing, grouped, keys.transpose(1, 2), beta=0, alpha=self._scale)
-        return torch.bmm(torch.softmax(scores, dim=-1), values).view(self._heads, 1, self._size)
+        added, beta = (self._nothing, 0) if mask is None else (mask, 1)
+        scores = torch.baddbmm(added, grouped, keys.transpose(1, 2), beta=beta, alpha=self._scale)
+        return torch.bmm(torch.softmax(scores, dim=-1), values).view_as(query)
 
     def _mlp(self, layer: _Layer, rows: torch.Tensor) -> torch.Tensor:
         normed = self._normed(rows, layer.before_mlp)
@@ -189,3 +220,12 @@ def _mask(start: int, count: int) -> torch.Tensor | None:
     if count == 1 or start == 0:
         return None
     return torch.full((count, start + count), -torch.inf).triu_(start + 1)
+
+
+def _branches(shared: int, start: int, before: Sequence[Sequence[int]]) -> torch.Tensor:
+    """Added to the scores of one new token for each branch, shape (branches, start + branches)."""
+    mask = torch.full((len(before), start + len(before)), -torch.inf)
+    mask[:, :shared] = 0.0
+    for row, places in enumerate(before):
+        mask[row, [*places, start + row]] = 0.0
+    return mask

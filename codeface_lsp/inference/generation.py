@@ -3,41 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Sequence
 
 import torch
 
 from codeface_lsp.errors import OutOfMemory
+from codeface_lsp.inference.beams import Beam, LineSearch, Row
+from codeface_lsp.inference.control import Control, Ended
+from codeface_lsp.inference.fused import FusedRunner
 from codeface_lsp.inference.healing import Constraint
 from codeface_lsp.inference.interrupts import Interrupted
 from codeface_lsp.inference.output import Emit, Output
 from codeface_lsp.inference.prefix_cache import Entry, PrefixCache
 from codeface_lsp.inference.sampling import Sampler, logprob
 from codeface_lsp.inference.state import ModelState
-from codeface_lsp.inference.types import FinishReason, GenerationRequest, TokenLogprob, Usage
+from codeface_lsp.inference.token_index import LONGEST_MATCH
+from codeface_lsp.inference.types import GenerationRequest, TokenLogprob, Usage
 
 log = logging.getLogger(__name__)
 
 Pass = Generator[None, None, torch.Tensor]
-
-
-@dataclass(frozen=True, slots=True)
-class Control:
-    """What a sequence asks the scheduler: should it end, should it step aside."""
-
-    cancelled: Callable[[], bool]
-    preempted: Callable[[], bool]
-    clock: Callable[[], float]
-    submitted: Callable[[], float]
-
-
-class Ended(Exception):
-    """The sequence ends here."""
-
-    def __init__(self, reason: FinishReason) -> None:
-        super().__init__(reason)
-        self.reason: FinishReason = reason
 
 
 class Generation:
@@ -118,10 +103,12 @@ class Generation:
     def _decode(self, entry: Entry, logits: torch.Tensor) -> Iterator[None]:
         if self._request.max_tokens < 1:
             raise Ended("length")
+        if self._state.beams(self._request) > 1:
+            logits = yield from self._first_line(entry, logits)
         rows, at, draft = logits[None], 0, list[int]()
         while True:
             token = self._choose(rows[at])
-            self._send(token)
+            self._send(self._logprob(token))
             if at < len(draft) and draft[at] == token:
                 at += 1
                 self._add(accepted_tokens=1)
@@ -137,6 +124,62 @@ class Generation:
                 self._add(drafted_tokens=len(draft))
                 rows = yield from self._pass(entry, [token, *draft], 1 + len(draft))
                 at = 0
+
+    def _first_line(self, entry: Entry, logits: torch.Tensor) -> Pass:
+        """Send the most probable first line, or the best there is when time is up; returns the logits behind it."""
+        width = self._state.beams(self._request)
+        search = LineSearch(width, self._state.tokenizer, self._ends, self._constraint)
+        try:
+            yield from self._search(search, entry, logits)
+        except Ended as ended:
+            if ended.reason != "cancelled":
+                self._send_line(search, entry)
+            raise
+        last = self._send_line(search, entry)
+        yield
+        self._check()
+        return (yield from self._pass(entry, [last], 1))[-1]
+
+    def _search(self, search: LineSearch, entry: Entry, logits: torch.Tensor) -> Iterator[None]:
+        runner, shared = self._state.runner, len(entry.tokens)
+        assert isinstance(runner, FusedRunner)
+        rows = logits[None]
+        for depth in range(self._left()):
+            if depth:
+                yield
+                self._check()
+                before, began = entry.cache.length, self._control.clock()
+                runner.check = self._check
+                rows = runner.branch(
+                    [beam.ids[-1] for beam in search.live],
+                    entry.cache,
+                    shared,
+                    [b.places for b in search.live],
+                )
+                runner.check = None
+                search.placed(before)
+                self._add(decode_s=self._control.clock() - began)
+            search.grow([self._weighed(row, beam) for row, beam in zip(rows, search.live, strict=True)])
+            if search.found() is not None or not search.live:
+                return
+
+    def _weighed(self, row: torch.Tensor, beam: Beam) -> tuple[Row, float]:
+        if self._mixture is None:
+            return beam.log_probabilities(row.numpy(), None)
+        logits, log_total = self._mixture.mix([*self._sequence[-LONGEST_MATCH:], *beam.ids], row)
+        return beam.log_probabilities(logits.numpy(), log_total)
+
+    def _send_line(self, search: LineSearch, entry: Entry) -> int:
+        """Send the best line and leave its tokens, but for the last, in the cache; returns the last."""
+        shared, line = len(entry.tokens), search.best()
+        if line is None:
+            raise Ended("stop")
+        entry.cache.keep(shared, line.places)
+        entry.tokens.extend(line.ids[: len(line.places)])
+        for token in line.tokens:
+            self._constraint = self._constraint.after(token.token_id)
+            self._send(token)
+        return line.ids[-1]
 
     def _left(self) -> int:
         """Tokens that may still be generated."""
@@ -158,17 +201,17 @@ class Generation:
         self._scored = torch.full_like(self._scored, -torch.inf).index_copy(0, ids, self._scored[ids])
         self._log_total = None
         token = int(ids[self._sampler.draw(logits[ids])])
-        self._constraint.take(token)
+        self._constraint = self._constraint.after(token)
         return token
 
-    def _send(self, token: int) -> None:
+    def _send(self, token: TokenLogprob) -> None:
         """Send on a chosen token; raises `Ended` if it is the last."""
-        if token in self._ends:
+        if token.token_id in self._ends:
             raise Ended("eos")
-        self._sequence.append(token)
+        self._sequence.append(token.token_id)
         self._add(completion_tokens=1)
-        raw = self._state.tokenizer.token_bytes(token)
-        if self._output.add(self._logprob(token), raw):
+        raw = self._state.tokenizer.token_bytes(token.token_id)
+        if self._output.add(token, raw):
             raise Ended("stop")
         if self._left() <= 0:
             raise Ended("length")

@@ -85,19 +85,20 @@ def heal(tokenizer: Tokenizer, prompt: Sequence[int]) -> tuple[list[int], bytes]
 
 
 class Constraint:
-    """What the answer must still begin with."""
+    """What the answer must still begin with; never changes."""
 
-    def __init__(self, tokenizer: Tokenizer, wanted: bytes) -> None:
+    __slots__ = ("_tokenizer", "left")
+
+    def __init__(self, tokenizer: Tokenizer, left: bytes) -> None:
         self._tokenizer = tokenizer
-        self._left = wanted
-        self._words = vocabulary(tokenizer) if wanted else None
+        self.left = left
 
     def allowed(self) -> NDArray[np.int64] | None:
         """Token ids that may come next; None once everything may."""
-        if not self._left or self._words is None:
-            return None
-        return self._words.allowed(self._left)
+        return vocabulary(self._tokenizer).allowed(self.left) if self.left else None
 
-    def take(self, token: int) -> None:
-        """A token was chosen."""
-        self._left = self._left[len(self._tokenizer.token_bytes(token)) :]
+    def after(self, token: int) -> Constraint:
+        """What is left once a token was chosen."""
+        if not self.left:
+            return self
+        return Constraint(self._tokenizer, self.left[len(self._tokenizer.token_bytes(token)) :])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any, Self
 
 import torch
@@ -58,6 +59,13 @@ class SlabLayer:
         values[:, :, : self.length].copy_(self.values[:, :, : self.length])
         self.keys, self.values = keys, values
 
+    def keep(self, shared: int, places: Sequence[int]) -> None:
+        """Hold the first `shared` tokens and behind them those at `places`, in that order, and no others."""
+        end, chosen = shared + len(places), torch.tensor(places, dtype=torch.long, device=self.device)
+        self.keys[:, :, shared:end] = self.keys.index_select(2, chosen)
+        self.values[:, :, shared:end] = self.values.index_select(2, chosen)
+        self.length = end
+
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """Length and offset of the keys that the next `query_length` queries see."""
         return self.length + query_length, 0
@@ -111,6 +119,14 @@ class SequenceCache:
             if surplus > 0:
                 layer.crop(-surplus)
         self._length = min(self._length, length)
+        self.changes += 1
+
+    def keep(self, shared: int, places: Sequence[int]) -> None:
+        """Of a cache that branched behind `shared` tokens, keep the branch whose tokens are at `places`."""
+        with torch.inference_mode():
+            for layer in self.layers:
+                layer.keep(shared, places)
+        self._length = shared + len(places)
         self.changes += 1
 
     def reserve(self, capacity: int) -> None:

@@ -32,6 +32,7 @@ class GenerationRequest:
     `prompt` are the tokens that are evaluated; `heal` are bytes that the answer must begin with and that are not part
     of the answer (what the user typed behind the last stable token boundary). `document` names the open document whose
     n-grams are mixed in and drafted from; a newer inline request of the same document supersedes an older one.
+    With `search_line` the first line is found by beam search, where the engine searches and the sampling is greedy.
     """
 
     prompt: list[int]
@@ -46,6 +47,7 @@ class GenerationRequest:
     time_budget_s: float | None = None
     top_logprobs: int = 0
     draft_from: list[int] | None = None
+    search_line: bool = False
 
 
 @dataclass(slots=True)

@@ -94,6 +94,7 @@ async def _events(core: Core, documents: Documents, body: Infill) -> Events:
             priority=body.priority,
             client=body.client,
             document=key,
+            search_line=key is not None,
             time_budget_s=body.t_max_predict_ms / 1000 if body.t_max_predict_ms and max_tokens else None,
         )
         answer = Answer()

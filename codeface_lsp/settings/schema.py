@@ -176,6 +176,9 @@ class EngineSettings(_Section):
     mixture: bool | None = Field(
         None, description="Mix n-grams of the open file in; none: only for small models."
     )
+    beams: int = Field(
+        0, ge=0, le=16, description="Lines weighed against each other (1: greedy); 0: 4 for small models."
+    )
     mock: bool = Field(False, description="Serve a scripted model, for development of clients.")
 
 

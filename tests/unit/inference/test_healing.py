@@ -77,8 +77,7 @@ def test_allowed_tokens_agree_with_the_constraint_and_no_others_do(tokenizer: To
 
 
 def test_a_constraint_shrinks_by_what_was_chosen(byte_level: Any) -> None:
-    constraint = Constraint(byte_level, b"return")
-    constraint.take(byte_level.encode("r")[0])
+    constraint = Constraint(byte_level, b"return").after(byte_level.encode("r")[0])
     allowed = constraint.allowed()
     assert allowed is not None
     assert all(

@@ -48,6 +48,25 @@ def test_the_fused_path_computes_what_transformers_computes(
     torch.testing.assert_close(torch.cat(pieces), expected, atol=2e-4, rtol=2e-4)
 
 
+@pytest.mark.parametrize("heads", [1, 2, 4])
+def test_branches_of_a_tree_see_their_own_tokens_alone_and_one_of_them_can_be_kept(
+    heads: int, build: Build
+) -> None:
+    model = build("llama", num_key_value_heads=heads)
+    runner, tokens = pick_runner(model, EXACT), ids(30)
+    assert isinstance(runner, FusedRunner)
+    cache = runner.new_cache()
+    runner.forward(tokens, cache)
+    runner.branch([11, 12, 13], cache, 30, [(), (), ()])
+    rows = runner.branch([21, 22], cache, 30, [(32,), (30,)])
+    for row, path in zip(rows, ([13, 21], [11, 22]), strict=True):
+        torch.testing.assert_close(row, logits_of(model, tokens + path)[-1], atol=2e-4, rtol=2e-4)
+    cache.keep(30, (32, 33))
+    torch.testing.assert_close(
+        runner.forward([31], cache)[-1], logits_of(model, [*tokens, 13, 21, 31])[-1], atol=2e-4, rtol=2e-4
+    )
+
+
 def test_shapes_that_are_not_the_llama_shape_run_plainly(build: Build) -> None:
     for architecture, changes in (
         ("gpt_bigcode", {}),

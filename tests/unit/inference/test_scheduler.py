@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from codeface_lsp.errors import QueueFull
-from codeface_lsp.inference.generation import Control, Generation
+from codeface_lsp.inference.control import Control
+from codeface_lsp.inference.generation import Generation
 from codeface_lsp.inference.kv import SequenceCache, SlabLayer
 from codeface_lsp.inference.prefix_cache import PrefixCache
 from codeface_lsp.inference.scheduler import Job, Scheduler
