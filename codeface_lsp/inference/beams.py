@@ -33,6 +33,8 @@ class Beam:
     score: float = 0.0
     tokens: tuple[TokenLogprob, ...] = ()
     places: tuple[int, ...] = ()
+    begun: bool = False
+    """Whether it has more than blanks."""
 
     @property
     def ids(self) -> list[int]:
@@ -55,12 +57,22 @@ class LineSearch:
     """The `width` most probable beginnings of a line, one token longer after each `grow`."""
 
     def __init__(
-        self, width: int, tokenizer: Tokenizer, ends: frozenset[int], constraint: Constraint
+        self,
+        width: int,
+        tokenizer: Tokenizer,
+        ends: frozenset[int],
+        constraint: Constraint,
+        *,
+        blank: bool,
     ) -> None:
-        """A line ends with a line break behind what the constraint asks for, or with one of the tokens `ends`."""
+        """A line ends with a line break behind what the constraint asks for, or with one of the tokens `ends`.
+
+        Unless `blank`, a line without text does not count, and the one behind it belongs to it.
+        """
         self._width = width
         self._tokenizer = tokenizer
         self._ends = ends
+        self._blank = blank
         self.live = [Beam(constraint)]
         self._whole: Beam | None = None
 
@@ -77,20 +89,23 @@ class LineSearch:
                 break
             beam, (row, allowed) = self.live[at], rows[at]
             said = TokenLogprob(token, float(row[token]) - allowed)
+            new = self._tokenizer.token_bytes(token)[len(beam.constraint.left) :]
             grown = replace(
-                beam, constraint=beam.constraint.after(token), score=score, tokens=(*beam.tokens, said)
+                beam,
+                constraint=beam.constraint.after(token),
+                score=score,
+                tokens=(*beam.tokens, said),
+                begun=beam.begun or bool(new.strip()),
             )
-            if not self._is_whole(beam, token):
+            if token not in self._ends and not self._breaks(beam, new):
                 live.append(grown)
             elif self._whole is None or score > self._whole.score:
                 self._whole = grown
         self.live = live
 
-    def _is_whole(self, beam: Beam, token: int) -> bool:
-        if token in self._ends:
-            return True
-        new = self._tokenizer.token_bytes(token)[len(beam.constraint.left) :]
-        return b"\n" in new
+    def _breaks(self, beam: Beam, new: bytes) -> bool:
+        head, broke, _ = new.partition(b"\n")
+        return bool(broke) and (self._blank or beam.begun or bool(head.strip()))
 
     def placed(self, start: int) -> None:
         """The cache holds the last tokens of the live beams now, from place `start` on."""

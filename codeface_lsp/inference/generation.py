@@ -128,7 +128,8 @@ class Generation:
     def _first_line(self, entry: Entry, logits: torch.Tensor) -> Pass:
         """Send the most probable first line, or the best there is when time is up; returns the logits behind it."""
         width = self._state.beams(self._request)
-        search = LineSearch(width, self._state.tokenizer, self._ends, self._constraint)
+        blank = "\n" in self._request.stop
+        search = LineSearch(width, self._state.tokenizer, self._ends, self._constraint, blank=blank)
         try:
             yield from self._search(search, entry, logits)
         except Ended as ended:

@@ -45,9 +45,9 @@ def row_after(tokens: tuple[int, ...], seed: int) -> Row:
     return (logits - np.log(np.exp(logits).sum())).astype(np.float32)
 
 
-def searched(width: int, typed: bytes, most: int, seed: int) -> LineSearch:
+def searched(width: int, typed: bytes, most: int, seed: int, *, blank: bool = True) -> LineSearch:
     words: Any = Words()
-    search = LineSearch(width, words, words.eos_ids, Constraint(words, typed))
+    search = LineSearch(width, words, words.eos_ids, Constraint(words, typed), blank=blank)
     for depth in range(most):
         if depth:
             search.placed(10 * depth)
@@ -85,6 +85,19 @@ def test_a_search_wide_enough_finds_the_most_probable_of_all_lines(typed: bytes,
         return
     assert tuple(found.ids) == best
     assert found.score == pytest.approx(lines[best], abs=1e-4)
+
+
+def test_a_line_without_text_counts_only_where_the_line_break_ends_the_answer() -> None:
+    found = [searched(4, b"", 5, seed, blank=blank).found() for seed in range(40) for blank in (True, False)]
+    lines = [b"".join(WORDS[token] for token in beam.ids) for beam in found if beam is not None]
+    assert b"\n" in lines[::1]
+    whole = [searched(4, b"", 6, seed, blank=False).found() for seed in range(40)]
+    for beam in filter(None, whole):
+        line = b"".join(WORDS[token] for token in beam.ids)
+        assert line.strip() or beam.ids[-1] == END
+    assert any(
+        b"".join(WORDS[token] for token in beam.ids).startswith(b"\n") for beam in whole if beam is not None
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))
