@@ -42,7 +42,8 @@ class Words:
 
 def row_after(tokens: tuple[int, ...], seed: int) -> Row:
     logits = np.random.default_rng([seed, *tokens]).normal(0, 2, len(WORDS))
-    return (logits - np.log(np.exp(logits).sum())).astype(np.float32)
+    row: Row = (logits - np.log(np.exp(logits).sum())).astype(np.float32)
+    return row
 
 
 def searched(width: int, typed: bytes, most: int, seed: int, *, blank: bool = True) -> LineSearch:
