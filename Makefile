@@ -33,7 +33,7 @@ types: setup
 
 unit: setup
 	@command -v redis-server >/dev/null || [ "$$(id -u)" != 0 ] || { apt-get update -qq && apt-get install -y -qq redis-server >/dev/null; }
-	$(BIN)/pytest -m 'not editors and not gpu'
+	$(BIN)/pytest -n 2 --dist loadfile -m 'not editors and not gpu'
 
 test-editors: setup
 	$(BIN)/python editors/install.py
