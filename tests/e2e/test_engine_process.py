@@ -12,10 +12,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 import httpx2
+import psutil
 import pytest
 
 from codeface_lsp import runtime, settings
@@ -56,6 +57,19 @@ async def text_of(router: Router, request: InfillRequest) -> str:
 def running() -> Runtime:
     found = runtime.read()
     assert found is not None
+    return found
+
+
+def engines() -> list[int]:
+    """Engine processes of this test's home, those that are about to find another one running included."""
+    found: list[int] = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if (
+                "codeface_lsp.serving" in process.cmdline()
+                and process.environ()["CODEFACE_HOME"] == os.environ["CODEFACE_HOME"]
+            ):
+                found.append(process.pid)
     return found
 
 
@@ -103,6 +117,7 @@ async def test_three_windows_that_open_at_once_share_one_engine() -> None:
     ]
     answers = {(await window.communicate())[0].decode().strip() for window in windows}
     assert answers == {f"{running().pid} ready"}
+    await eventually(lambda: engines() == [running().pid])
 
 
 async def test_a_second_engine_leaves_the_first_alone(endpoint: Router) -> None:
