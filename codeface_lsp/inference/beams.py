@@ -67,7 +67,8 @@ class LineSearch:
     ) -> None:
         """A line ends with a line break behind what the constraint asks for, or with one of the tokens `ends`.
 
-        Unless `blank`, a line without text does not count, and the one behind it belongs to it.
+        Unless `blank`, a line without text does not count, and the one behind it belongs to it. An end before any
+        text counts only where it is the likeliest token: among lines it would win by being short.
         """
         self._width = width
         self._tokenizer = tokenizer
@@ -84,7 +85,7 @@ class LineSearch:
             for token in _likeliest(row, 2 * self._width)
         ]
         live: list[Beam] = []
-        for score, at, token in heapq.nlargest(len(found), found):
+        for rank, (score, at, token) in enumerate(heapq.nlargest(len(found), found)):
             if len(live) == self._width or score == -math.inf:
                 break
             beam, (row, allowed) = self.live[at], rows[at]
@@ -97,15 +98,13 @@ class LineSearch:
                 tokens=(*beam.tokens, said),
                 begun=beam.begun or bool(new.strip()),
             )
-            if token not in self._ends and not self._breaks(beam, new):
+            head, broke, _ = new.partition(b"\n")
+            empty = not beam.begun and not head.strip()
+            if token not in self._ends and not (broke and (self._blank or not empty)):
                 live.append(grown)
-            elif self._whole is None or score > self._whole.score:
+            elif (not empty or rank == 0) and (self._whole is None or score > self._whole.score):
                 self._whole = grown
         self.live = live
-
-    def _breaks(self, beam: Beam, new: bytes) -> bool:
-        head, broke, _ = new.partition(b"\n")
-        return bool(broke) and (self._blank or beam.begun or bool(head.strip()))
 
     def placed(self, start: int) -> None:
         """The cache holds the last tokens of the live beams now, from place `start` on."""

@@ -79,8 +79,12 @@ def every_line(typed: bytes, most: int, seed: int) -> dict[tuple[int, ...], floa
 @pytest.mark.parametrize("seed", range(10))
 def test_a_search_wide_enough_finds_the_most_probable_of_all_lines(typed: bytes, seed: int) -> None:
     lines = every_line(typed, 5, seed)
-    best = max(lines, key=lambda tokens: lines[tokens])
+    empty = {tokens for tokens in lines if b"".join(WORDS[token] for token in tokens).strip() == typed}
+    best = max(lines.keys() - empty, key=lambda tokens: lines[tokens])
     found = searched(2000, typed, 5, seed).found()
+    if found is not None and tuple(found.ids) in empty:
+        assert lines[tuple(found.ids)] > lines[best]
+        return
     if found is None:  # a longer line may be more probable still
         assert any(beam.score > lines[best] for beam in searched(2000, typed, 5, seed).live)
         return
@@ -99,6 +103,16 @@ def test_a_line_without_text_counts_only_where_the_line_break_ends_the_answer() 
     assert any(
         b"".join(WORDS[token] for token in beam.ids).startswith(b"\n") for beam in whole if beam is not None
     )
+
+
+def test_an_end_before_any_text_is_the_answer_only_where_it_is_the_likeliest_token() -> None:
+    empty = 0
+    for seed in range(60):
+        found, row = searched(4, b"", 6, seed).found(), row_after((), seed)
+        if found is not None and found.ids[0] in (END, 5):
+            assert int(row.argmax()) == found.ids[0]
+            empty += 1
+    assert 0 < empty < 60
 
 
 @pytest.mark.parametrize("seed", range(5))
