@@ -179,8 +179,8 @@ async def test_a_newer_request_for_a_document_takes_the_older_one_s_place(api: A
 
 
 async def test_a_full_queue_is_a_503_that_says_when_to_try_again(api: Api) -> None:
-    await idle(api)
-    chats = [asyncio.create_task(api.client.post("/v1/chat/completions", json=LONG)) for _ in range(40)]
+    long = await unending(api, "/v1/chat/completions", LONG, limit="max_tokens")
+    chats = [asyncio.create_task(api.client.post("/v1/chat/completions", json=long)) for _ in range(40)]
     done, running = await asyncio.wait(chats, timeout=20, return_when=asyncio.FIRST_COMPLETED)
     assert done
     for chat in done:
