@@ -132,8 +132,13 @@ async def _stop_unused(mismatch: VersionMismatch) -> None:
         _log.debug("it was gone already")
     finally:
         await client.aclose()
+    await left(mismatch.running)
+
+
+async def left(engine: Runtime) -> None:
+    """Wait, some seconds at most, until an engine that was told to stop can be found no more."""
     for _ in range(int(_HEALTH_TIMEOUT_S / _POLL_S)):
-        if not runtime.held():
+        if not runtime.held() or runtime.read() != engine:
             return
         await asyncio.sleep(_POLL_S)
 

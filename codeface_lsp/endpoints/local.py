@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
-from codeface_lsp import paths
+from codeface_lsp import paths, runtime
 from codeface_lsp.endpoints.codeface import CodefaceServer
 from codeface_lsp.endpoints.http import ServerClient, refused_before_first_byte
-from codeface_lsp.endpoints.launcher import NAME, Launcher
+from codeface_lsp.endpoints.launcher import NAME, Launcher, left
 from codeface_lsp.endpoints.remote import RemoteServer
 from codeface_lsp.endpoints.types import ChatRequest, Chunk, EngineEvent, InfillRequest, ModelCard
 from codeface_lsp.errors import EndpointError, EndpointUnreachable
@@ -89,10 +89,10 @@ class LocalEngine:
         name = Path(self._settings.engine.command[0]).name
         return RemoteServer(EndpointSettings(name=name, url=told["url"], api_key=SecretStr(told["key"])))
 
-    def _connect(self, runtime: Runtime) -> CodefaceServer:
+    def _connect(self, found: Runtime) -> CodefaceServer:
         model = self._settings.model
         return CodefaceServer(
-            ServerClient(NAME, runtime.url, api_key=runtime.token, timeout_s=60),
+            ServerClient(NAME, found.url, api_key=found.token, timeout_s=60),
             model=model.completion,
             chat_model=model.chat,
             embedding_model=model.embedding,
@@ -208,12 +208,14 @@ class LocalEngine:
 
     async def restart(self) -> None:
         """Stop the engine, for every window, and start a new one."""
-        engine = await self.engine()
+        engine, running = await self.engine(), runtime.read()
         try:
             await engine.client.post("/codeface/stop", {}, timeout_s=10)
         except EndpointUnreachable:
             _log.debug("engine was gone already")
         await self.lost(engine)
+        if running is not None:
+            await left(running)
         await self.engine()
 
     async def aclose(self) -> None:

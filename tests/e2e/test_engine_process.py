@@ -120,6 +120,15 @@ async def test_three_windows_that_open_at_once_share_one_engine() -> None:
     await eventually(lambda: engines() == [running().pid])
 
 
+async def test_a_restart_never_finds_the_engine_that_is_about_to_end(endpoint: Router) -> None:
+    await text_of(endpoint, INFILL)
+    for _ in range(4):
+        before = running().pid
+        await endpoint.restart_engine()
+        assert running().pid != before
+        assert "return mock()" in await text_of(endpoint, INFILL)
+
+
 async def test_a_second_engine_leaves_the_first_alone(endpoint: Router) -> None:
     await text_of(endpoint, INFILL)
     before = running()
