@@ -126,7 +126,7 @@ class Generation:
                 at = 0
 
     def _first_line(self, entry: Entry, logits: torch.Tensor) -> Pass:
-        """Send the most probable first line, or the best there is when time is up; returns the logits behind it."""
+        """Send the most probable first line, or its best beginning when time runs; returns the logits behind it."""
         width = self._state.beams(self._request)
         blank = "\n" in self._request.stop
         search = LineSearch(width, self._state.tokenizer, self._ends, self._constraint, blank=blank)
@@ -141,6 +141,11 @@ class Generation:
         self._check()
         return (yield from self._pass(entry, [last], 1))[-1]
 
+    def _half_spent(self) -> bool:
+        """Whether the time is better spent on saying what is found: nothing is shown of a search while it goes on."""
+        budget = self._request.time_budget_s
+        return budget is not None and self._control.clock() - self._control.submitted() > budget / 2
+
     def _search(self, search: LineSearch, entry: Entry, logits: torch.Tensor) -> Iterator[None]:
         runner, shared = self._state.runner, len(entry.tokens)
         assert isinstance(runner, FusedRunner)
@@ -149,6 +154,8 @@ class Generation:
             if depth:
                 yield
                 self._check()
+                if self._half_spent():
+                    return
                 before, began = entry.cache.length, self._control.clock()
                 runner.check = self._check
                 rows = runner.branch(

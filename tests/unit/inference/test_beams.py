@@ -229,15 +229,20 @@ async def test_other_shapes_decode_greedily(searching: Engine, model: Model) -> 
     assert said(await deltas_of(searching, model("starcoder2"), ids(30))) == said(plain)
 
 
-async def test_when_time_is_up_the_best_beginning_is_the_answer(model: Model) -> None:
+async def test_when_half_the_time_is_over_the_best_beginning_is_told_and_goes_on_greedily(
+    model: Model,
+) -> None:
     now = itertools.count()
     engine = Engine(
         EngineSettings(threads=1, int8=False, mixture=False, device="cpu", beams=3), clock=lambda: next(now)
     )
-    deltas = await deltas_of(engine, model("llama"), ids(30), max_tokens=100, time_budget_s=60)
-    await engine.aclose()
+    deltas = await deltas_of(engine, model("llama"), ids(30), max_tokens=100, time_budget_s=100)
     assert deltas[-1].finish_reason == "time"
-    assert 0 < len(said(deltas)) < 40
+    answer = said(deltas)
+    assert 5 < len(answer) < 60
+    rest = await deltas_of(engine, model("llama"), ids(30) + answer[:-4], max_tokens=4, search_line=False)
+    await engine.aclose()
+    assert said(rest) == answer[-4:]
 
 
 async def test_a_search_that_is_cancelled_leaves_a_cache_that_is_right(
