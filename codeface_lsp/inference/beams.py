@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codeface_lsp.inference.healing import Constraint
+from codeface_lsp.inference.sampling import log_sum_exp
 from codeface_lsp.inference.types import TokenLogprob
 from codeface_lsp.models.types import Tokenizer
 
@@ -44,13 +45,13 @@ class Beam:
     def log_probabilities(self, logits: Row, log_total: float | None) -> tuple[Row, float]:
         """Of all tokens, -inf where the constraint forbids one; and the share, as a logarithm, of those it allows."""
         if log_total is None:
-            log_total = _log_sum_exp(logits)
+            log_total = log_sum_exp(logits)
         allowed = self.constraint.allowed()
         if allowed is None:
             return logits - np.float32(log_total), 0.0
         row = np.full_like(logits, -np.inf)
         row[allowed] = logits[allowed] - np.float32(log_total)
-        return row, _log_sum_exp(row[allowed]) if len(allowed) else 0.0
+        return row, log_sum_exp(row[allowed]) if len(allowed) else 0.0
 
 
 class LineSearch:
@@ -126,10 +127,3 @@ def _likeliest(row: Row, count: int) -> list[int]:
     count = min(count, len(row))
     tokens: list[int] = np.argpartition(row, -count)[-count:].tolist()
     return tokens
-
-
-def _log_sum_exp(row: Row) -> float:
-    highest = float(row.max())
-    return (
-        highest + math.log(float(np.exp(row - np.float32(highest)).sum())) if highest > -math.inf else highest
-    )

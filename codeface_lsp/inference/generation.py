@@ -103,8 +103,8 @@ class Generation:
     def _decode(self, entry: Entry, logits: torch.Tensor) -> Iterator[None]:
         if self._request.max_tokens < 1:
             raise Ended("length")
-        if self._state.beams(self._request) > 1:
-            logits = yield from self._first_line(entry, logits)
+        if (width := self._state.beams(self._request)) > 1:
+            logits = yield from self._first_line(entry, logits, width)
         rows, at, draft = logits[None], 0, list[int]()
         while True:
             token = self._choose(rows[at])
@@ -125,9 +125,8 @@ class Generation:
                 rows = yield from self._pass(entry, [token, *draft], 1 + len(draft))
                 at = 0
 
-    def _first_line(self, entry: Entry, logits: torch.Tensor) -> Pass:
+    def _first_line(self, entry: Entry, logits: torch.Tensor, width: int) -> Pass:
         """Send the most probable first line, or its best beginning when time runs; returns the logits behind it."""
-        width = self._state.beams(self._request)
         blank = "\n" in self._request.stop
         search = LineSearch(width, self._state.tokenizer, self._ends, self._constraint, blank=blank)
         try:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from codeface_lsp.inference.types import Sampling, TokenLogprob
 
@@ -71,6 +72,12 @@ class Sampler:
         return logits
 
 
+def log_sum_exp(row: NDArray[np.float32]) -> float:
+    """Logarithm of the sum of the exponentials; -inf where all are."""
+    highest = row.max()
+    return float(highest) + math.log(np.exp(row - highest).sum()) if highest > -math.inf else -math.inf
+
+
 def logprob(logits: torch.Tensor, token: int, top: int, log_total: float | None = None) -> TokenLogprob:
     """Log-probability of a token under `logits` of shape (vocabulary,), with the `top` most likely ones.
 
@@ -78,8 +85,7 @@ def logprob(logits: torch.Tensor, token: int, top: int, log_total: float | None 
     """
     row = logits.numpy()
     if log_total is None:
-        highest = row.max()
-        log_total = float(highest) + math.log(np.exp(row - highest).sum())
+        log_total = log_sum_exp(row)
     best: tuple[tuple[int, float], ...] = ()
     if top > 0:
         values, ids = torch.topk(logits, min(top, logits.shape[-1]))
