@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
 
 from codeface_lsp.endpoints.types import ChatRequest, Chunk, InfillRequest, ModelCard, Timings
 
-Line = str | Sequence[str] | Exception
-"""A whole answer, its pieces, or an error raised instead."""
+Line = str | Sequence[str | Chunk] | Exception
+"""A whole answer, its pieces (a chunk where a test wants one of its own), or an error raised instead."""
 Script = Line | Callable[[ChatRequest | InfillRequest], Line]
 
 
@@ -72,7 +73,8 @@ class ScriptedEndpoint:
                 else:
                     await asyncio.sleep(0)
                 self.sent += 1
-                yield Chunk(piece, tokens=1, logprob=-0.1, model=self.card.id)
+                chunk = Chunk(piece, tokens=1, logprob=-0.1) if isinstance(piece, str) else piece
+                yield replace(chunk, model=self.card.id)
             done = True
             tokens = 1 if isinstance(line, str) else len(line)
             yield Chunk(

@@ -20,7 +20,18 @@ LINGER_S = 0.15
 """How long a generation that nobody waits for may be joined; editors cancel the old request at each key."""
 
 End = Literal[
-    "line", "block", "suffix", "repetition", "open", "eos", "stop", "length", "time", "cancelled", "failed"
+    "line",
+    "block",
+    "suffix",
+    "repetition",
+    "open",
+    "unsure",
+    "eos",
+    "stop",
+    "length",
+    "time",
+    "cancelled",
+    "failed",
 ]
 
 
@@ -34,8 +45,10 @@ class Generation:
         place: Place,
         rules: StopRules,
         *,
+        sure: Callable[[float | None], bool] = lambda logprob: True,
         linger_s: float = LINGER_S,
     ) -> None:
+        """`sure` tells of a mean log-probability whether a first line that has it is worth going on from."""
         self.place = place
         self.request = request
         self.rules = rules
@@ -52,6 +65,7 @@ class Generation:
         self.entry: Entry | None = None
         """The judgement of `kept`, once there is one."""
         self._pieces: list[tuple[int, int, float | None]] = []
+        self._sure = sure
         self._linger_s = linger_s
         self._waiting: dict[object, Callable[[], None]] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -113,6 +127,12 @@ class Generation:
             total, tokens = total + logprob, tokens + count
         return total / tokens if tokens else None
 
+    def first_line_logprob(self) -> float | None:
+        """Mean log-probability of the first line that has text; where that is not whole yet, of what there is."""
+        begun = len(self.output) - len(self.output.lstrip())
+        end = self.output.find("\n", begun)
+        return self.logprob(end if end >= 0 else len(self.output))
+
     def kept_tokens(self) -> int:
         """Tokens of what is kept."""
         return sum(count for end, count, _ in self._pieces if end <= len(self.kept))
@@ -155,7 +175,10 @@ class Generation:
         elif chunk.finish_reason is not None:
             self._finish(chunk.finish_reason, self.output)
         elif self.output.count("\n") > before:
-            self._wake()
+            if "\n" in self.output.lstrip() and not self._sure(self.first_line_logprob()):
+                self._finish("unsure", self.output.rstrip())
+            else:
+                self._wake()
         return not self.running
 
     def _finish(self, end: End, kept: str) -> None:

@@ -23,7 +23,9 @@ _PERIOD = re.compile(r"(.{1,40}?)\1{3,}\Z", re.DOTALL)
 _REPEATED_CHARS = 24
 _REPEATED_LINES = 3
 _MOST_OPEN_LINES = 8
-"""Lines within brackets that stay open: by then a model goes on listing arguments for ever, and none can be shown."""
+"""Lines within brackets that stay open: a small model goes on listing arguments for ever."""
+_FIRST_WORD = re.compile(r"\s*(\w+\W|[^\w\s])")
+"""A line's first word, once it is whole."""
 _FOLLOWING = re.compile(r"(else|elif|except|finally|catch|case|default|when|rescue|ensure|elsif)\b|[)\]}]")
 
 
@@ -64,7 +66,7 @@ class StopRules:
         if not self.multiline and "\n" in text:
             return Stop(text[: text.index("\n")], "line")
         complete = text.count("\n")
-        if complete > self._judged or self._dedents(text):
+        if complete > self._judged or self._may_end(text):
             self._judged = complete
             if stop := self._check_lines(text) or self._open_too_long(text):
                 return stop
@@ -72,20 +74,28 @@ class StopRules:
 
     def whole_so_far(self, text: str) -> str:
         """What can be shown of a text that was cut off: whole lines with balanced brackets, else whole words."""
+        return self._whole_lines(text) or _whole_words(text.split("\n")[0])
+
+    def _whole_lines(self, text: str) -> str:
+        """The most whole lines with balanced brackets."""
         lines = text.split("\n")
         for count in range(len(lines) - 1, 0, -1):
             kept = "\n".join(lines[:count])
             if kept.strip() and not self._balance(kept).open:
                 return kept
-        return _whole_words(lines[0])
+        return ""
 
     def _balance(self, text: str) -> brackets.Balance:
         return brackets.scan(text, self._place.snapshot.language)
 
-    def _dedents(self, text: str) -> bool:
-        """Whether the line that is being written already shows that the block is over."""
-        last = text[text.rfind("\n") + 1 :]
-        return "\n" in text and bool(last.strip()) and _indent(last) < self._floor(text.split("\n"))
+    def _may_end(self, text: str) -> bool:
+        """Whether the line that is being written may show already that the block, or the paragraph, is over."""
+        lines = text.split("\n")
+        if len(lines) == 1 or not lines[-1].strip():
+            return False
+        return _indent(lines[-1]) < self._floor(lines) or (
+            not lines[-2].strip() and bool(_FIRST_WORD.match(lines[-1]))
+        )
 
     def _check_lines(self, text: str) -> Stop | None:
         lines = text.split("\n")
@@ -117,7 +127,14 @@ class StopRules:
             with_closer = _join(lines, index + 1)
             return Stop(with_closer if self._closes(with_closer) else kept, "block")
         paragraph = self._at_blank and not self._empty_block and blank_before
-        if paragraph and _indent(line) <= floor and not depth and not _FOLLOWING.match(line.strip()):
+        known = index < len(lines) - 1 or bool(_FIRST_WORD.match(line))
+        if (
+            paragraph
+            and known
+            and _indent(line) <= floor
+            and not depth
+            and not _FOLLOWING.match(line.strip())
+        ):
             return Stop(kept.rstrip(), "block")
         return None
 
@@ -129,9 +146,11 @@ class StopRules:
         if not self._indented or text.count("\n") <= _MOST_OPEN_LINES:
             return None  # where blocks stand in braces, a long one is nothing special
         owed = self._balance(text).open
-        kept = self.whole_so_far(text)
+        kept = self._whole_lines(text)
         inside = text.count("\n") - kept.count("\n") - 1
-        return Stop(kept, "open") if owed and owed[0] in ")]}" and inside >= _MOST_OPEN_LINES else None
+        if not owed or owed[0] not in ")]}" or inside < _MOST_OPEN_LINES:
+            return None
+        return Stop(kept or text[: text.rindex("\n")], "open")
 
     def _is_below(self, lines: list[str], index: int) -> bool:
         """Whether a written line is one of the file's next ones; a short one must be the very next."""

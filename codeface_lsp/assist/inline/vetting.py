@@ -52,14 +52,20 @@ class Vetting:
 
     def _tidied(self, text: str) -> str:
         text = text.replace("\r\n", "\n").replace("\r", "\n").rstrip()
-        if self.place.before.endswith((" ", "\t")) and not self.place.before.strip():
-            text = text if text.startswith("\n") else text.lstrip(" \t") or text
-        first = self.place.before + text
-        margin = first[: len(first) - len(first.lstrip(" \t"))]
         unit = indentation.unit_of(self.place.text, self.place.offset)
+        margin = indentation.margin_of(self.place.before + text)
+        if self._indents_anew(margin, unit):
+            text, margin = text.lstrip(" \t"), self.place.before
         if unit is not None and "\n" in text:
             text = indentation.in_unit(text, unit, margin)
         return text
+
+    def _indents_anew(self, margin: str, unit: str | None) -> bool:
+        """Whether the text begins with an indentation although the cursor stands behind the line's already."""
+        before = self.place.before
+        if not before or before.strip() or len(margin) == len(before):
+            return False
+        return not indentation.is_level(margin, (self.place.lines_above(1) or [""])[0], unit)
 
     def _trivial(self, text: str) -> bool:
         """Whether the text only closes, unless it closes what was opened on this very line."""
@@ -96,10 +102,22 @@ class Vetting:
         owed = brackets.scan(text, language, brackets.Balance(line.open)).open[len(line.open) :]
         variants = [text]
         if owed:
-            variants.append(text + "".join(reversed(owed)))
+            variants.append(text + self._closing(text, "".join(reversed(owed))))
         lines = text.split("\n")
         variants += ["\n".join(lines[:count]).rstrip() for count in range(len(lines) - 1, 0, -1)][:4]
         return [variant for variant in variants if variant.strip() and not self._trivial(variant)]
+
+    def _closing(self, text: str, owed: str) -> str:
+        """What closes the brackets `owed`: a single one on a line of its own, where what it closes began so."""
+        *above, last = (self.place.before + text).split("\n")
+        outer = [
+            line
+            for line in above
+            if line.strip() and len(indentation.margin_of(line)) < len(indentation.margin_of(last))
+        ]
+        if len(owed) == 1 and outer and outer[-1].rstrip().endswith(("(", "[", "{")):
+            return "\n" + indentation.margin_of(outer[-1]) + owed
+        return owed
 
     def _written(self, text: str, replaced: str) -> Written:
         place = self.place

@@ -81,7 +81,9 @@ class Writer:
             document=self._document(real),
             priority="prefetch" if prefetch else "inline",
         )
-        generation = Generation(self._endpoint, request, place, rules, linger_s=self._linger_s)
+        generation = Generation(
+            self._endpoint, request, place, rules, sure=self._sure, linger_s=self._linger_s
+        )
         if not prefetch:
             self._activity.follow(generation.task)
         return generation
@@ -135,7 +137,7 @@ class Writer:
         text = generation.rules.whole_so_far(generation.output) if generation.running else generation.kept
         logprob = generation.logprob(len(text))
         written = Written(place.prefix, "", "", place.suffix)
-        if self._sure(logprob):
+        if self._sure(logprob) and self._sure(generation.first_line_logprob()):
             judged = Vetting(place, self._workspace.tree(place.snapshot)).judge(text)
             if not isinstance(judged, Refused):
                 written = judged

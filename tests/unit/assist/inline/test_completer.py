@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from codeface_lsp.assist.inline import SelectedItem
-from codeface_lsp.endpoints.types import ModelCard
+from codeface_lsp.endpoints.types import Chunk, ModelCard
 from codeface_lsp.errors import EndpointUnreachable
 from tests.scripted import ScriptedEndpoint
 from tests.unit.assist.inline.support import Editor, until
@@ -317,6 +317,18 @@ async def test_a_low_confidence_hides_the_suggestion() -> None:
     assert await ed.ask() == []
     assert await ed.ask() == []
     assert len(ed.endpoint.requests) == 1, "that nothing is worth showing here is remembered"
+
+
+async def test_a_block_whose_first_line_is_a_guess_is_given_up_there() -> None:
+    """What follows a guess is sure of itself and would lift the mean of the whole above the bar."""
+    lines = [Chunk("area = 0\n", tokens=1, logprob=-0.9), *["    area += width\n", "    return area\n"] * 4]
+    ed = editor(lines, hold=True, min_confidence=-0.3)
+    request = ed.request()
+    ed.endpoint.let(len(lines))
+    assert await request == []
+    assert ed.endpoint.sent == 1
+    sure = editor(lines[1:], min_confidence=-0.3)
+    assert await sure.ask()
 
 
 async def test_the_models_own_bar_counts_where_the_settings_name_none() -> None:

@@ -68,6 +68,14 @@ def test_at_a_blank_line_between_statements_a_paragraph_is_enough() -> None:
     assert (kept, reason) == ("b = 2\n    c = 3", "block")
 
 
+def test_the_next_paragraph_ends_it_with_its_first_word() -> None:
+    rules = StopRules(at("def f():\n    a = 1\n\n    |\n"), multiline=True)
+    assert rules.check("b = 2\n\n    deep") is None
+    stop = rules.check("b = 2\n\n    deep =")
+    assert stop is not None
+    assert (stop.text, stop.reason) == ("b = 2", "block")
+
+
 def test_branches_belong_to_their_statement() -> None:
     output = "if a:\n        b()\n\n    else:\n        c()\n\n    d()\n"
     kept, _ = write("def f():\n    a = 1\n\n    |\n", output)
@@ -110,6 +118,9 @@ def test_an_argument_list_without_end_is_given_up() -> None:
     endless = "a = 1\n    table.add(" + "".join(f"\n        name{n}=name{n}," for n in range(30))
     kept, reason = write(marked, endless)
     assert (kept, reason) == ("a = 1", "open")
+    kept, reason = write(marked, endless.removeprefix("a = 1\n    "))
+    assert reason == "open", "where nothing stands before the list, its lines are kept"
+    assert kept == "table.add(" + "".join(f"\n        name{n}=name{n}," for n in range(8))
     closed = "table.add(" + "".join(f"\n        name{n}=name{n}," for n in range(6)) + "\n    )\n    return"
     assert write(marked, closed)[0] == closed
     docstring = '"""About it.\n' + "".join(f"\n    line {n} of it" for n in range(12)) + '\n    """\n\n'

@@ -70,12 +70,38 @@ def test_an_open_bracket_is_closed_where_the_file_parsed() -> None:
     assert shown("x = 1\n|\n", "y = compute(x, [1, 2") == "x = 1\n«y = compute(x, [1, 2])»\n"
 
 
+def test_a_bracket_that_was_opened_at_a_lines_end_is_closed_on_a_line_of_its_own() -> None:
+    text = "y = compute(\n        x,\n        [1, 2],"
+    assert shown("def f():\n    |\n", text) == f"def f():\n    «{text}\n    )»\n"
+    assert shown("def f():|\n", f"\n    {text}") == f"def f():«\n    {text}\n    )»\n"
+
+
 def test_lines_that_break_the_file_are_left_out() -> None:
     assert shown("x = 1\n|\n", "y = 2\nz = = 3") == "x = 1\n«y = 2»\n"
 
 
 def test_a_file_that_does_not_parse_is_not_judged_by_its_syntax() -> None:
     assert shown("def f(:\n|\n", "y = (") == "def f(:\n«y = (»\n"
+
+
+@pytest.mark.parametrize(
+    ("marked", "text", "expected"),
+    [
+        ("def f():\n  |\n", "  return 1", "def f():\n  «  return 1»\n"),
+        ("def f():\n  |\n", "  if a:\n        return 1", "def f():\n  «  if a:\n        return 1»\n"),
+        (
+            "class A:\n    def f(self):\n        a = 1\n  |\n",
+            "  def g(): pass",
+            "class A:\n    def f(self):\n        a = 1\n  «  def g(): pass»\n",
+        ),
+        ("def f():\n    |\n", " return 1", "def f():\n    «return 1»\n"),
+        ("def f():\n    a = 1\n    |\n", "    return 1", "def f():\n    a = 1\n    «return 1»\n"),
+        ("x = g(\n    |\n)\n", "    1,", "x = g(\n    «    1,»\n)\n"),
+        ("if a:\n\tb = 1\n\tif c:\n\t|\n", "\td = 2", "if a:\n\tb = 1\n\tif c:\n\t«\td = 2»\n"),
+    ],
+)
+def test_the_rest_of_an_indentation_is_shown_but_no_second_one(marked: str, text: str, expected: str) -> None:
+    assert shown(marked, text) == expected
 
 
 def test_indentation_follows_the_file() -> None:
