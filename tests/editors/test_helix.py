@@ -60,8 +60,8 @@ def helix(house: House, project: Path, tmp_path: Path, file: str = "shapes.py") 
 
 
 def normal(terminal: Terminal) -> None:
-    """Leave insert mode; Helix needs a moment to tell Escape from the beginning of a longer key."""
-    terminal.press("Escape")
+    """Leave insert mode, or a menu: by Escape as `CSI 27 u`, which with a key behind it is not taken for Alt."""
+    terminal.type("\x1b[27u")
     terminal.shows("NOR")
 
 
@@ -108,8 +108,7 @@ def choose(terminal: Terminal, action: str, picture: str = "") -> None:
     """Take an action of the menu that `space a` opens, once the server offers it."""
 
     def ask() -> None:
-        terminal.press("Escape")
-        terminal.shows("NOR")
+        normal(terminal)
         terminal.type(" a")
 
     def menu() -> list[str]:
