@@ -45,7 +45,10 @@ class CompletionSettings(_Section):
     in_strings: bool = Field(False, description="Complete inside strings.", json_schema_extra=_HARMLESS)
     min_confidence: float | None = Field(
         None,
-        description="Lowest mean log-probability (nats/token) that is shown; none takes the model's tuned value.",
+        description=(
+            "Lowest mean log-probability (nats/token), of all of it and of its first line, that is shown; "
+            "none takes the model's tuned value."
+        ),
     )
     prefetch: bool = Field(True, description="Compute the next suggestion as if this one were accepted.")
     low_power: bool = Field(False, description="Longer pauses and no prefetch.", json_schema_extra=_HARMLESS)

@@ -15,7 +15,7 @@ from codeface_lsp.workspace import redaction
 Refusal = Literal["empty", "trivial", "repeats", "present", "secret", "unsure", "breaks"]
 
 _TRIVIAL = re.compile(r"[\s)\]};,:.'\"`>]*\Z")
-_LITERAL = re.compile(r"(\"\"|'')")
+_LITERAL = re.compile(r"([\"'])[ \t]*\1")
 _PLACEHOLDER = "REDACTED_"
 _SHORTEST_REPEATED = 6
 

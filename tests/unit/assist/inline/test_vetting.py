@@ -35,6 +35,7 @@ def shown(marked: str, text: str, language: str = "python") -> str:
         ("if f(|)\n", "a):", "if f(«a):»~)~\n"),
         ("x = f(|) + 1\n", "a) + 1", "x = f(«a») + 1\n"),
         ("def f():\n    return|\n", ' ""', 'def f():\n    return« ""»\n'),
+        ("def f(separator=|): pass\n", '" "', 'def f(separator=«" "»): pass\n'),
         ("x = [(1, 2), (3, 4|\n]\n", "),", "x = [(1, 2), (3, 4«),»\n]\n"),
         ("x = [a for | in b]\n", "a in b]", "x = [a for «a» in b]\n"),
     ],
