@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 # Where pip finds torch. Empty: wherever pip looks anyway. README.md says how to choose a CPU or CUDA build.
 TORCH_INDEX ?=
 STAMP := $(VENV)/.installed
+# Bytecode is made of what is imported, when it is: making it of everything takes as long as all the rest.
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile
 
 .PHONY: setup demo test lint types unit test-editors bench config clean
 
@@ -14,9 +16,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "CodeFace needs Python 3.11 or newer; name one with: make setup PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0 $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev --group editors --editable '.[local,redis]'
+	$(INSTALL) --upgrade 'pip>=25.1'
+	$(INSTALL) --constraint constraints.txt torch==2.13.0 $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+	$(INSTALL) --constraint constraints.txt --group dev --group editors --editable '.[local,redis]'
 	@touch $@
 
 demo: setup

@@ -52,7 +52,9 @@ export async function install(storage: vscode.Uri, log: vscode.LogOutputChannel)
       progress.report({ message: "Making a Python environment…" });
       await run(python, ["-m", "venv", target], { signal: abort.signal });
       progress.report({ message: "Installing the server and PyTorch; this takes some minutes…" });
-      const pip = ["-m", "pip", "install", "--disable-pip-version-check", "codeface-lsp[local]"];
+      // Bytecode is made of what is imported, when it is: making it of everything takes as long as installing it.
+      const quick = ["--disable-pip-version-check", "--no-compile"];
+      const pip = ["-m", "pip", "install", ...quick, "codeface-lsp[local]"];
       const { stdout } = await run(inEnvironment(storage, "python"), pip, {
         signal: abort.signal,
         maxBuffer: 64 << 20,
