@@ -39,7 +39,8 @@ async def one_round(name, generates):
         request = GenerationRequest(prompt=list(range(5, 200)), max_tokens=8)
         assert [d async for d in engine.generate(model, request)]
     else:
-        assert all(bool(weight.isfinite().all()) for weight in model.model.parameters())  # reads every page
+        parts = [weight.flatten()[::1024].sum() for weight in model.model.parameters()]  # reads every page
+        assert all(map(torch.isfinite, parts))
     taken = memory.resident_bytes()
     manager.release(model)
     while engine.stats().running:
@@ -111,7 +112,7 @@ def figures(build_checkpoint: Callable[..., Path], checkpoint: Callable[[str], P
 def test_the_weights_are_in_memory_once(figures: dict[str, Any]) -> None:
     plain = figures["plain"]
     assert plain["size"] > 380 * MIB
-    assert 0.8 * plain["size"] < plain["taken"] - plain["before"] < 1.15 * plain["size"]
+    assert 0.9 * plain["size"] < plain["taken"] - plain["before"] < 1.1 * plain["size"]
 
 
 @pytest.mark.slow
