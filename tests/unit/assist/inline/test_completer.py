@@ -30,6 +30,15 @@ async def test_a_suggestion_has_a_range_at_the_cursor() -> None:
     assert suggestion.logprob == pytest.approx(-0.1)
 
 
+async def test_an_indentation_typed_blank_by_blank_is_followed() -> None:
+    ed = editor("   return 1", text="def f():\n |\n")
+    for rest in ("   return 1", "  return 1", " return 1", "return 1"):
+        [suggestion] = await ed.ask() or []
+        assert suggestion.text == rest
+        ed.type(" ")
+    assert len(ed.endpoint.requests) == 1
+
+
 async def test_typing_along_asks_no_model() -> None:
     ed = editor("return width * height")
     [first] = await ed.ask() or []
