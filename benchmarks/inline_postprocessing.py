@@ -62,8 +62,6 @@ def judge(workspace: Workspace, hole: Hole, place: Place, generation: Generation
     written = Vetting(place, workspace.tree(place.snapshot)).judge(raw)
     shown = not isinstance(written, Refused)
     after = place.text if isinstance(written, Refused) else written.result
-    both = generation.logprob(len(raw)), generation.first_line_logprob()
-    told = [logprob for logprob in both if logprob is not None]
     return Result(
         f"{hole.path}:{hole.start}",
         hole.kind,
@@ -74,7 +72,7 @@ def judge(workspace: Workspace, hole: Hole, place: Place, generation: Generation
         bool(syntax.parses(after, language)),
         shown and exact(after, hole),
         written.reason if isinstance(written, Refused) else "",
-        min(told, default=None),
+        generation.confidence(len(raw)),
     )
 
 

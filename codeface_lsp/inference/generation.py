@@ -23,6 +23,8 @@ from codeface_lsp.inference.types import GenerationRequest, TokenLogprob, Usage
 log = logging.getLogger(__name__)
 
 Pass = Generator[None, None, torch.Tensor]
+SEARCH_SHARE = 0.5
+"""Of the time budget, for a search of the first line: nothing is shown while it goes on; then what is found is told."""
 
 
 class Generation:
@@ -78,9 +80,13 @@ class Generation:
     def _check(self) -> None:
         if self._control.cancelled():
             raise Ended("cancelled")
-        budget = self._request.time_budget_s
-        if budget is not None and self._control.clock() - self._control.submitted() > budget:
+        if self._spent():
             raise Ended("time")
+
+    def _spent(self, share: float = 1.0) -> bool:
+        """Whether that share of the time budget is over."""
+        budget = self._request.time_budget_s
+        return budget is not None and self._control.clock() - self._control.submitted() > share * budget
 
     def _prefill(self, entry: Entry) -> Pass:
         prompt = self._prompt
@@ -140,11 +146,6 @@ class Generation:
         self._check()
         return (yield from self._pass(entry, [last], 1))[-1]
 
-    def _half_spent(self) -> bool:
-        """Whether the time is better spent on saying what is found: nothing is shown of a search while it goes on."""
-        budget = self._request.time_budget_s
-        return budget is not None and self._control.clock() - self._control.submitted() > budget / 2
-
     def _search(self, search: LineSearch, entry: Entry, logits: torch.Tensor) -> Iterator[None]:
         runner, shared = self._state.runner, len(entry.tokens)
         assert isinstance(runner, FusedRunner)
@@ -153,7 +154,7 @@ class Generation:
             if depth:
                 yield
                 self._check()
-                if self._half_spent():
+                if self._spent(SEARCH_SHARE):
                     return
                 before, began = entry.cache.length, self._control.clock()
                 runner.check = self._check

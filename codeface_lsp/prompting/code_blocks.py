@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
+from codeface_lsp.text.lines import indent_of
+
 _FENCE = re.compile(r"^( {0,3})(`{3,}|~{3,})[ \t]*([^\s`]*)[^\n`]*$")
 _ANY_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$")
 _ALIASES = {
@@ -114,7 +116,7 @@ def reindent(code: str, like: str) -> str:
         lines.pop()
     if not lines:
         return ""
-    target, source = _indent_of_first(like), _indent(lines[0])
+    target, source = _indent_of_first(like), indent_of(lines[0])
     if _uses_tabs(like):
         unit = _unit(lines)
         moved = [_tabbed(line, len(source), unit, target) for line in lines]
@@ -141,23 +143,19 @@ def _blank_behind(text: str) -> str:
     return tail[tail.index("\n") :] if "\n" in tail else ""
 
 
-def _indent(line: str) -> str:
-    return line[: len(line) - len(line.lstrip(" \t"))]
-
-
 def _indent_of_first(text: str) -> str:
-    return next((_indent(line) for line in text.splitlines() if line.strip()), "")
+    return next((indent_of(line) for line in text.splitlines() if line.strip()), "")
 
 
 def _uses_tabs(text: str) -> bool:
-    indents = [_indent(line) for line in text.splitlines() if line[:1] in " \t" and line.strip()]
+    indents = [indent_of(line) for line in text.splitlines() if line[:1] in " \t" and line.strip()]
     return bool(indents) and all("\t" in indent for indent in indents)
 
 
 def _moved(line: str, source: str, target: str) -> str:
     if not line.strip():
         return ""
-    indent = _indent(line)
+    indent = indent_of(line)
     if indent.startswith(source):
         return target + line[len(source) :]
     shift = len(target) - len(source)
@@ -165,7 +163,7 @@ def _moved(line: str, source: str, target: str) -> str:
 
 
 def _unit(lines: list[str]) -> int:
-    depths = sorted({len(_indent(line)) for line in lines if line.strip()})
+    depths = sorted({len(indent_of(line)) for line in lines if line.strip()})
     steps = [after - before for before, after in pairwise(depths)]
     return min(steps, default=4)
 
@@ -173,6 +171,6 @@ def _unit(lines: list[str]) -> int:
 def _tabbed(line: str, source: int, unit: int, target: str) -> str:
     if not line.strip():
         return ""
-    depth = len(_indent(line)) - source
+    depth = len(indent_of(line)) - source
     steps, rest = divmod(max(0, depth), unit)
     return target + "\t" * steps + " " * rest + line.lstrip(" \t")

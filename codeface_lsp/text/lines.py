@@ -40,6 +40,11 @@ def prefix_of_units(text: str, count: int, encoding: Encoding) -> int:
     return len(text)
 
 
+def indent_of(line: str) -> str:
+    """The blanks and tabs that a line begins with."""
+    return line[: len(line) - len(line.lstrip(" \t"))]
+
+
 class LineIndex:
     """Maps between `(line, character)` positions and code-point offsets of one text."""
 

@@ -133,6 +133,11 @@ class Generation:
         end = self.output.find("\n", begun)
         return self.logprob(end if end >= 0 else len(self.output))
 
+    def confidence(self, length: int) -> float | None:
+        """What the bar is held against: the lower one of the whole text's log-probability and its first line's."""
+        both = self.logprob(length), self.first_line_logprob()
+        return min((logprob for logprob in both if logprob is not None), default=None)
+
     def kept_tokens(self) -> int:
         """Tokens of what is kept."""
         return sum(count for end, count, _ in self._pieces if end <= len(self.kept))

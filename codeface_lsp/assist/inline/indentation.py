@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from codeface_lsp.text.lines import indent_of
+
 _SAMPLE_CHARS = 20_000
 _COMMON_UNIT = "    "
 _MOST_LEVELS_IN_BRACKETS = 2
@@ -19,7 +21,7 @@ def unit_of(text: str, around: int) -> str | None:
     for line in sample.split("\n"):
         if not line.strip():
             continue
-        margin = margin_of(line)
+        margin = indent_of(line)
         if margin.startswith("\t"):
             steps["\t"] += 1
         elif opened and len(margin) > len(above) and "\t" not in above:
@@ -31,14 +33,9 @@ def unit_of(text: str, around: int) -> str | None:
     return unit if unit == "\t" or (1 < len(unit) <= 8 and count * 2 > sum(steps.values())) else None
 
 
-def margin_of(line: str) -> str:
-    """The white space that a line begins with."""
-    return line[: len(line) - len(line.lstrip(" \t"))]
-
-
 def is_level(margin: str, above: str, unit: str | None) -> bool:
     """Whether a line may be indented by `margin` below the line `above`: as that, one level in, or any number out."""
-    last = margin_of(above)
+    last = indent_of(above)
     if margin == last:
         return True
     levels = 0 if not _OPENER.search(above) else 1 if above.endswith(":") else _MOST_LEVELS_IN_BRACKETS
@@ -64,7 +61,7 @@ def _unit_within(lines: list[str], margin: str) -> str | None:
     for number, line in enumerate(lines[1:], start=1):
         if not line.strip():
             continue
-        indent = margin_of(line)
+        indent = indent_of(line)
         if len(indent) > len(above) and indent.startswith(above) and _OPENER.search(lines[number - 1]):
             step = indent[len(above) :]
             return step if len(set(step)) == 1 else None
@@ -73,7 +70,7 @@ def _unit_within(lines: list[str], margin: str) -> str | None:
 
 
 def _converted(line: str, theirs: str, unit: str, margin: str, base: int) -> str:
-    indent = margin_of(line)
+    indent = indent_of(line)
     if not line.strip() or not indent.startswith(margin):
         return line
     extra = indent[base:]

@@ -13,6 +13,7 @@ from typing import Literal
 from codeface_lsp.assist.inline import brackets
 from codeface_lsp.assist.inline.place import Place
 from codeface_lsp.context import languages
+from codeface_lsp.text.lines import indent_of
 
 Reason = Literal["line", "block", "suffix", "repetition", "open"]
 
@@ -53,7 +54,7 @@ class StopRules:
         blank = not place.before.strip()
         self._header_indent = _indent(place.before) if not blank else (_indent(above[0]) if above else 0)
         self._at_blank = blank
-        self._empty_block = not blank or bool(above and _opens(above[0]))
+        self._by_paragraph = blank and not (above and _opens(above[0]))
         self._judged = 0
 
     @property
@@ -93,9 +94,7 @@ class StopRules:
         lines = text.split("\n")
         if len(lines) == 1 or not lines[-1].strip():
             return False
-        return _indent(lines[-1]) < self._floor(lines) or (
-            not lines[-2].strip() and bool(_FIRST_WORD.match(lines[-1]))
-        )
+        return _indent(lines[-1]) < self._floor(lines) or (self._by_paragraph and not lines[-2].strip())
 
     def _check_lines(self, text: str) -> Stop | None:
         lines = text.split("\n")
@@ -126,17 +125,10 @@ class StopRules:
                 return None
             with_closer = _join(lines, index + 1)
             return Stop(with_closer if self._closes(with_closer) else kept, "block")
-        paragraph = self._at_blank and not self._empty_block and blank_before
-        known = index < len(lines) - 1 or bool(_FIRST_WORD.match(line))
-        if (
-            paragraph
-            and known
-            and _indent(line) <= floor
-            and not depth
-            and not _FOLLOWING.match(line.strip())
-        ):
-            return Stop(kept.rstrip(), "block")
-        return None
+        if not (self._by_paragraph and blank_before) or _indent(line) > floor or depth:
+            return None
+        known = index < len(lines) - 1 or _FIRST_WORD.match(line)
+        return Stop(kept.rstrip(), "block") if known and not _FOLLOWING.match(line.strip()) else None
 
     def _closes(self, text: str) -> bool:
         """Whether the closing line belongs to the suggestion: the file still lacks it."""
@@ -171,7 +163,7 @@ class StopRules:
 
 def _indent(line: str) -> int:
     """Width of the white space that a line begins with; a tab counts as one, since files do not mix them."""
-    return len(line) - len(line.lstrip(" \t"))
+    return len(indent_of(line))
 
 
 def _opens(line: str) -> bool:

@@ -10,6 +10,7 @@ from codeface_lsp.assist.inline import brackets, indentation, overlap
 from codeface_lsp.assist.inline.anchors import Written
 from codeface_lsp.assist.inline.place import Place
 from codeface_lsp.context.syntax import SyntaxTree
+from codeface_lsp.text.lines import indent_of
 from codeface_lsp.workspace import redaction
 
 Refusal = Literal["empty", "trivial", "repeats", "present", "secret", "unsure", "breaks"]
@@ -53,7 +54,7 @@ class Vetting:
     def _tidied(self, text: str) -> str:
         text = text.replace("\r\n", "\n").replace("\r", "\n").rstrip()
         unit = indentation.unit_of(self.place.text, self.place.offset)
-        margin = indentation.margin_of(self.place.before + text)
+        margin = indent_of(self.place.before + text)
         if self._indents_anew(margin, unit):
             text, margin = text.lstrip(" \t"), self.place.before
         if unit is not None and "\n" in text:
@@ -110,13 +111,10 @@ class Vetting:
     def _closing(self, text: str, owed: str) -> str:
         """What closes the brackets `owed`: a single one on a line of its own, where what it closes began so."""
         *above, last = (self.place.before + text).split("\n")
-        outer = [
-            line
-            for line in above
-            if line.strip() and len(indentation.margin_of(line)) < len(indentation.margin_of(last))
-        ]
-        if len(owed) == 1 and outer and outer[-1].rstrip().endswith(("(", "[", "{")):
-            return "\n" + indentation.margin_of(outer[-1]) + owed
+        inner = len(indent_of(last))
+        outer = next((line for line in reversed(above) if line.strip() and len(indent_of(line)) < inner), "")
+        if len(owed) == 1 and outer.rstrip().endswith(("(", "[", "{")):
+            return "\n" + indent_of(outer) + owed
         return owed
 
     def _written(self, text: str, replaced: str) -> Written:

@@ -137,7 +137,7 @@ class Writer:
         text = generation.rules.whole_so_far(generation.output) if generation.running else generation.kept
         logprob = generation.logprob(len(text))
         written = Written(place.prefix, "", "", place.suffix)
-        if self._sure(logprob) and self._sure(generation.first_line_logprob()):
+        if self._sure(generation.confidence(len(text))):
             judged = Vetting(place, self._workspace.tree(place.snapshot)).judge(text)
             if not isinstance(judged, Refused):
                 written = judged
